@@ -1,0 +1,83 @@
+"""Generator terms against collapse."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.play import Play, Term
+
+
+def feature_matching(weight: float) -> Term:
+  """weight * |E f(x) - E f(x')|^2, f = D's last hidden layer.
+
+  Salimans et al., 2016 (arXiv:1606.03498), section 3.1. It matches first moments only, so alone it separates no modes beyond them.
+  """
+
+  def term(play: Play) -> Array:
+    gap = play.mean(play.features(play.real), axis=0) - play.mean(play.features(play.fake), axis=0)
+    return weight * jnp.square(gap).sum()
+
+  return term
+
+
+def mode_seeking(weight: float) -> Term:
+  """weight / (mean |G(z1) - G(z2)| / mean |z1 - z2| + 1e-5), a ratio of batch means of absolute differences.
+
+  Mao et al., 2019 (MSGAN, arXiv:1903.05628), eq. 4. The pairs are neighbouring rows of the batch, so both members meet the adversarial loss.
+  Without a condition to respect, it rewards any spread of the outputs.
+  """
+
+  def term(play: Play) -> Array:
+    (z1, z2), (x1, x2) = _pairs(play.latent), _pairs(play.generate(play.latent))
+    ratio = play.mean(jnp.abs(x1 - x2)) / play.mean(jnp.abs(z1 - z2))
+    return weight / (ratio + 1e-5)
+
+  return term
+
+
+def dsgan(weight: float, limit: float = jnp.inf) -> Term:
+  """-weight * E min(|G(z1) - G(z2)|_1 / (|z1 - z2|_1 + 1e-5), limit), the second output held constant.
+
+  Yang et al., 2019 (arXiv:1901.09024), eq. 4. The released code clamps the negative value, which makes its limit a no-op; this is the paper's.
+  """
+
+  def term(play: Play) -> Array:
+    (z1, z2), (x1, x2) = _pairs(play.latent), _pairs(play.generate(play.latent))
+    ratio = _l1(x1 - jax.lax.stop_gradient(x2)) / (_l1(z1 - z2) + 1e-5)
+    return -weight * jnp.minimum(ratio, limit).mean()
+
+  return term
+
+
+def bures(weight: float = 1.0) -> Term:
+  """weight * Tr(C + C' - 2 (C C')^(1/2)), C and C' the covariances of D's centred, normalised features of real and fake.
+
+  De Meulemeester et al., 2021 (BuresGAN, arXiv:2006.09096), eq. 2. With X, Y the `[B, F]` features, Tr (C C')^(1/2) is the nuclear norm of
+  X Y^T / B. Needs neither an order of the samples nor signs of eigenvectors, unlike GDPP. The covariances are of the global batch.
+  """
+
+  def term(play: Play) -> Array:
+    x, y = (_normalised(play.gather(play.features(inputs))) for inputs in (play.real, play.fake))
+    cross = jnp.linalg.svd(x @ y.T / len(x), compute_uv=False).sum()
+    return weight * (jnp.square(x).sum() / len(x) + jnp.square(y).sum() / len(y) - 2 * cross)
+
+  return term
+
+
+def _normalised(features: Array) -> Array:
+  centred = features - features.mean(axis=0)
+  return centred * jax.lax.rsqrt(jnp.square(centred).sum(axis=1, keepdims=True) + 1e-12)
+
+
+def _pairs(x: Array) -> tuple[Array, Array]:
+  """Rows 0, 2, 4, ... and 1, 3, 5, ...: the same pairs on one device and on many."""
+  if len(x) % 2:
+    raise ValueError(f"batch of {len(x)} cannot be cut into pairs; use an even one")
+  return x[0::2], x[1::2]
+
+
+def _l1(x: Array) -> Array:
+  return jnp.abs(x).reshape(len(x), -1).sum(axis=1)
+
+
+__all__ = ["bures", "dsgan", "feature_matching", "mode_seeking"]

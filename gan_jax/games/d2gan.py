@@ -1,0 +1,78 @@
+"""D2GAN: two discriminators, one that rewards real samples and one that rewards fakes."""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
+from gan_jax.play import Calls, Look, Prior, View, check_optimizers, flat_logits, identity, init_network, on_axis, sampler
+
+
+def d2gan(
+  generator: nn.Module,
+  discriminator: nn.Module,
+  *,
+  prior: Prior,
+  optimizers: Mapping[str, optax.GradientTransformation],
+  alpha: float = 1.0,
+  beta: float = 1.0,
+  view: View = identity,
+  ema_decay: float | None = None,
+  axis_name: str | None = None,
+) -> Game:
+  """Nguyen et al., 2017 (arXiv:1709.03831), eq. 1, with positive scores p_i = softplus(D_i) of two discriminators of one architecture.
+
+  discriminator:        -alpha E log p_1(x) + E p_1(x')      (likes real; its optimum weighs KL(data | model))
+  second_discriminator:  E p_2(x) - beta E log p_2(x')       (likes fake; its optimum weighs KL(model | data))
+  generator:            -E p_1(x') + beta E log p_2(x')
+
+  Both discriminators move at once, then G. The second one may share the first one's optimiser settings: give an optimiser to each.
+  """
+  names = ("generator", "discriminator", "second_discriminator")
+  check_optimizers(optimizers, names)
+  generator, discriminator = on_axis(generator, axis_name), on_axis(discriminator, axis_name)
+  modules = dict(zip(names, (generator, discriminator, discriminator), strict=True))
+
+  def loss_of(name: str):
+    def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+      state = with_entry(state, name, params=params)
+      latent_key, real_key, fake_key = jax.random.split(key, 3)
+      calls = {n: Calls(modules[n], n, state) for n in names}
+      latent = draw(prior.sample, latent_key, len(batch["image"]), axis_name)
+      real = view.apply(batch["image"], Look(real_key, state.step, axis_name))
+      fake = view.apply(calls["generator"](latent), Look(fake_key, state.step, axis_name))
+      first, second = ([jax.nn.softplus(flat_logits(calls[n](x))) for x in (real, fake)] for n in names[1:])
+      values = {
+        "generator": -first[1].mean() + beta * _log(second[1]).mean(),
+        "discriminator": -alpha * _log(first[0]).mean() + first[1].mean(),
+        "second_discriminator": second[0].mean() - beta * _log(second[1]).mean(),
+      }
+      return values[name], Aux({"network": calls[name].new_state()}, {})
+
+    return loss
+
+  def init_of(name: str):
+    def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
+      real = view.apply(batch["image"], Look(key, jnp.zeros((), jnp.int32), None))
+      inputs = prior.sample(key, len(batch["image"])) if name == "generator" else real
+      params, network_state = init_network(modules[name], key, inputs)
+      return params, {"network": network_state}
+
+    return init
+
+  decays = {"generator": ema_decay}
+  return Game(
+    players={name: Player(init_of(name), loss_of(name), optimizers[name], decays.get(name)) for name in names},
+    turns=(("discriminator", "second_discriminator"), ("generator",)),
+    sample=sampler(generator, prior),
+    axis_name=axis_name,
+    pack_size=view.size,
+  )
+
+
+def _log(score: Array) -> Array:
+  return jnp.log(score + 1e-8)  # a score may underflow to 0

@@ -1,0 +1,74 @@
+"""MGAN: several generators, kept apart by a classifier that must tell which of them made a sample."""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import optax
+from jax import Array
+
+from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
+from gan_jax.play import Calls, Prior, check_optimizers, init_network, on_axis, sampler
+from gan_jax.priors import indexed
+
+
+def mgan(
+  generator: nn.Module,
+  discriminator: nn.Module,
+  *,
+  prior: Prior,
+  optimizers: Mapping[str, optax.GradientTransformation],
+  num_generators: int = 10,
+  beta: float = 0.01,
+  ema_decay: float | None = None,
+  axis_name: str | None = None,
+) -> Game:
+  """Hoang et al., 2018 (ICLR), eq. 2. D has 1 + num_generators outputs: the logit, and a classifier head on the same trunk.
+
+  discriminator:  E s(-D(x)) + E s(D(x')) + E CE(C(x'), k)
+  generator:      E s(-D(x')) + beta * E CE(C(x'), k),   x' = G_k(z)
+
+  A batch holds every generator equally often.
+
+  Args:
+    generator: called with `(z [B, Z], k [B] int)`, e.g. `networks.mlp(2, heads=10)`: one first layer each, the rest shared.
+    discriminator: `x [B, ...] -> [B, 1 + num_generators]`.
+  """
+  names = ("generator", "discriminator")
+  check_optimizers(optimizers, names)
+  modules = {"generator": on_axis(generator, axis_name), "discriminator": on_axis(discriminator, axis_name)}
+  mixture = indexed(prior, num_generators)
+
+  def loss_of(name: str):
+    def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+      state = with_entry(state, name, params=params)
+      calls = {n: Calls(modules[n], n, state) for n in names}
+      latent = draw(mixture.sample, key, len(batch["image"]), axis_name)
+      real, fake = (calls["discriminator"](x) for x in (batch["image"], calls["generator"](latent)))
+      if fake.shape[1:] != (1 + num_generators,):
+        raise ValueError(f"mgan with {num_generators} generators needs a discriminator of {1 + num_generators} outputs, this one has {fake.shape[1:]}")
+      confusion = optax.softmax_cross_entropy_with_integer_labels(fake[:, 1:], latent[1]).mean()
+      values = {
+        "discriminator": jax.nn.softplus(-real[:, 0]).mean() + jax.nn.softplus(fake[:, 0]).mean() + confusion,
+        "generator": jax.nn.softplus(-fake[:, 0]).mean() + beta * confusion,
+      }
+      logs = {"real_logits": real[:, 0].mean(), "fake_logits": fake[:, 0].mean(), "confusion": confusion}
+      return values[name], Aux({"network": calls[name].new_state()}, logs)
+
+    return loss
+
+  def init_of(name: str):
+    def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
+      inputs = mixture.sample(key, len(batch["image"])) if name == "generator" else batch["image"]
+      params, network_state = init_network(modules[name], key, inputs)
+      return params, {"network": network_state}
+
+    return init
+
+  decays = {"generator": ema_decay}
+  return Game(
+    players={name: Player(init_of(name), loss_of(name), optimizers[name], decays.get(name)) for name in names},
+    turns=(("discriminator",), ("generator",)),
+    sample=sampler(modules["generator"], mixture),
+    axis_name=axis_name,
+  )

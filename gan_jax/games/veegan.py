@@ -1,0 +1,77 @@
+"""VEEGAN: a reconstructor maps samples back to latents; a generator that drops a mode leaves the reconstructor's output unlike the prior."""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
+from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, init_network, on_axis, sampler
+
+
+def veegan(
+  generator: nn.Module,
+  discriminator: nn.Module,
+  reconstructor: nn.Module,
+  *,
+  prior: Prior,
+  optimizers: Mapping[str, optax.GradientTransformation],
+  weight: float = 1.0,
+  ema_decay: float | None = None,
+  axis_name: str | None = None,
+) -> Game:
+  """Srivastava et al., 2017 (arXiv:1705.07761), algorithm 1. D judges pairs (sample, latent), with s = softplus:
+
+  discriminator:  E s(-D(x, R(x))) + E s(D(G(z), z))
+  generator:     -E D(G(z), z) + weight * E |R(G(z)) - z|^2
+  reconstructor:  E D(x, R(x)) + weight * E |R(G(z)) - z|^2
+
+  The squared distance is summed over z's coordinates, weight 1 as published. G and R move at once, after D.
+
+  Args:
+    discriminator: called with `(x [B, ...], z [B, Z])`, gives logits `[B]`.
+    reconstructor: `x [B, ...] -> [B, Z]`.
+  """
+  names = ("generator", "discriminator", "reconstructor")
+  check_optimizers(optimizers, names)
+  modules = {n: on_axis(m, axis_name) for n, m in zip(names, (generator, discriminator, reconstructor), strict=True)}
+
+  def loss_of(name: str):
+    def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+      state = with_entry(state, name, params=params)
+      calls = {n: Calls(modules[n], n, state) for n in names}
+      real = batch["image"]
+      latent = draw(prior.sample, key, len(real), axis_name)
+      fake = calls["generator"](latent)
+      real_logits = flat_logits(calls["discriminator"](real, calls["reconstructor"](real)))
+      fake_logits = flat_logits(calls["discriminator"](fake, latent))
+      distance = jnp.square(calls["reconstructor"](fake) - latent).sum(axis=1).mean()
+      values = {
+        "discriminator": jax.nn.softplus(-real_logits).mean() + jax.nn.softplus(fake_logits).mean(),
+        "generator": -fake_logits.mean() + weight * distance,
+        "reconstructor": real_logits.mean() + weight * distance,
+      }
+      logs = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean(), "distance": distance}
+      return values[name], Aux({"network": calls[name].new_state()}, logs)
+
+    return loss
+
+  def init_of(name: str):
+    def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
+      real, latent = batch["image"], prior.sample(key, len(batch["image"]))
+      inputs = {"generator": (latent,), "discriminator": (real, latent), "reconstructor": (real,)}[name]
+      params, network_state = init_network(modules[name], key, *inputs)
+      return params, {"network": network_state}
+
+    return init
+
+  decays = {"generator": ema_decay}
+  return Game(
+    players={name: Player(init_of(name), loss_of(name), optimizers[name], decays.get(name)) for name in names},
+    turns=(("discriminator",), ("generator", "reconstructor")),
+    sample=sampler(modules["generator"], prior),
+    axis_name=axis_name,
+  )

@@ -1,0 +1,103 @@
+"""The figures that show samples: points over the true centres, or grids of images. One panel an arm, real data first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from gan_jax.lab.figures import COLORS, INK, STYLE, ArmView, _legend, _title, panels
+
+MOST_POINTS = 1000
+GRID = 8
+
+
+def scatter(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndarray | None, centers: np.ndarray | None,
+            assign: Callable | None = None) -> Figure:
+  """Points [S, n, 2] of the chosen seed of each arm. Blue points are of high quality, orange ones between the modes.
+
+  The panels share the frame of the real data; how many points lie outside it is written into the panel.
+  """
+  drawn = [arm for arm in arms if arm.samples is not None]
+  points = {arm.name: np.asarray(arm.samples[arm.seeds.index(chosen[arm.name])], float) for arm in drawn}   # type: ignore[index]
+  frame = next((part for part in (centers, real) if part is not None), np.concatenate([*points.values()]))
+  frame = frame[np.isfinite(frame).all(-1)]
+  middle = (frame.max(0) + frame.min(0)) / 2
+  reach = .5 * 1.3 * max(float((frame.max(0) - frame.min(0)).max()), 1e-6)
+  with rc_context(STYLE):
+    figure, axes = panels(len(drawn) + (real is not None))
+    if real is not None:
+      _points(axes[0], real, centers, assign)
+      axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
+    for ax, arm in zip(axes[real is not None:], drawn, strict=True):
+      outside = _points(ax, points[arm.name], centers, assign, middle, reach)
+      _title(ax, arm)
+      note = f"seed {chosen[arm.name]}" + (f", {100 * outside:.2g} % outside" if outside > 0 else "")
+      ax.text(.5, -.03, note, transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
+    for ax in axes:
+      ax.set_xlim(middle[0] - reach, middle[0] + reach)
+      ax.set_ylim(middle[1] - reach, middle[1] + reach)
+      ax.set_aspect("equal")
+      ax.set_xticks([])
+      ax.set_yticks([])
+      for spine in ax.spines.values():
+        spine.set_visible(True)
+        spine.set_color("#BBBBBB")
+    entries = [("high-quality sample", COLORS[0], "o"), ("other sample", COLORS[1], "o")] if assign else [("sample", COLORS[0], "o")]
+    _legend(figure, entries + ([("centre of a mode", "#999999", "+")] if centers is not None else []))
+    return figure
+
+
+def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndarray | None) -> Figure:
+  """Images [S, n, h, w, c] in [-1, 1] of the chosen seed of each arm, up to 8 x 8 a panel."""
+  drawn = [arm for arm in arms if arm.samples is not None]
+  with rc_context(STYLE):
+    figure, axes = panels(len(drawn) + (real is not None), columns=4, share=False)
+    if real is not None:
+      _images(axes[0], real)
+      axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
+    for ax, arm in zip(axes[real is not None:], drawn, strict=True):
+      _images(ax, arm.samples[arm.seeds.index(chosen[arm.name])])   # type: ignore[index]
+      _title(ax, arm)
+      ax.text(.5, -.02, f"seed {chosen[arm.name]}", transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
+    for ax in axes:
+      ax.set_axis_off()
+    return figure
+
+
+def tile(images: np.ndarray, *, side: int = GRID, gap: int = 1) -> np.ndarray:
+  """[n, h, w, c] in [-1, 1] -> one [H, W, 3] picture in [0, 1], white gaps between; NaN is shown in grey."""
+  images = np.asarray(images, float)[:side * side]
+  side = min(side, int(np.ceil(np.sqrt(len(images)))))
+  _, height, width, channels = images.shape
+  images = np.clip(np.nan_to_num(images, nan=0., posinf=1., neginf=-1.) / 2 + .5, 0, 1)
+  images = images[..., :3] if channels >= 3 else np.repeat(images[..., :1], 3, -1)
+  rows = -(-len(images) // side)
+  picture = np.ones((rows * (height + gap) - gap, side * (width + gap) - gap, 3))
+  for place, image in enumerate(images):
+    top, left = (place // side) * (height + gap), (place % side) * (width + gap)
+    picture[top:top + height, left:left + width] = image
+  return picture
+
+
+def _points(ax, points: np.ndarray, centers, assign, middle=None, reach=None) -> float:
+  """Draws points and centres; returns the share of points outside the frame."""
+  finite = np.isfinite(points).all(-1)
+  good = np.asarray(assign(points).high_quality) if assign else finite
+  shown, good = points[finite][:MOST_POINTS], good[finite][:MOST_POINTS]
+  if centers is not None:
+    size = 34 if len(centers) <= 40 else 12
+    ax.scatter(*np.asarray(centers)[:, :2].T, marker="+", s=size, color="#999999", linewidths=.8, zorder=1)
+  for mask, color in ((~good, COLORS[1]), (good, COLORS[0])):
+    ax.scatter(*shown[mask].T, s=3.5, color=color, alpha=.55, linewidths=0, zorder=2)
+  if middle is None:
+    return 0.
+  inside = finite.copy()
+  inside[finite] = (np.abs(points[finite] - middle) <= reach).all(-1)
+  return 1 - float(inside.mean())
+
+
+def _images(ax, images: np.ndarray) -> None:
+  ax.imshow(tile(images), interpolation="nearest")

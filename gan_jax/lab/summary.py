@@ -1,0 +1,305 @@
+"""From the files of a run directory to one summary: per arm and metric the values of all seeds, failures, tests, costs.
+
+    results.csv + arms/*/status.json + arms/*/metrics.jsonl + perfect.json + config.json  ->  summary (a dict, see `summarise`)
+
+Nothing here draws or formats; `tables`, `figures` and `page` do, from the same dict.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.lab.errors import UsageError
+from gan_jax.metrics import statistics
+
+# A set with this many modes or more is not failed for one missing mode, but for missing a tenth of what a perfect sampler gets.
+MANY_MODES = 100
+
+
+class Run(NamedTuple):
+  """The files of one run directory, parsed. `values[arm]["raw/modes_t1"][seed]` is a number of results.csv."""
+  directory: Path
+  config: dict[str, Any]
+  environment: dict[str, Any]
+  perfect: dict[str, float]
+  values: dict[str, dict[str, dict[int, float]]]
+  status: dict[str, dict[str, Any]]
+  curves: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]
+  num_modes: int | None
+
+  @property
+  def arms(self) -> list[str]:
+    """Arms that have left anything behind: in the order of the config, then the composed ones (`a+b`)."""
+    seen = set(self.values) | set(self.status)
+    ordered = [arm for arm in self.config.get("arms", {}) if arm in seen]
+    return ordered + sorted(seen - set(ordered))
+
+
+def read_run(directory: str | os.PathLike) -> Run:
+  """Parses a run directory. Raises UsageError when it is none."""
+  directory = Path(directory)
+  if not (directory / "config.json").is_file():
+    raise UsageError(f"{directory} is not a run directory: it has no config.json")
+  folders = sorted(path for path in (directory / "arms").glob("*") if path.is_dir())
+  values = read_results(directory / "results.csv")
+  return Run(
+    directory=directory,
+    config=_read_json(directory / "config.json"),
+    environment=_read_json(directory / "environment.json"),
+    perfect={name: float(value) for name, value in _read_json(directory / "perfect.json").items()},
+    values=values,
+    status={folder.name: _read_json(folder / "status.json") for folder in folders},
+    curves={folder.name: read_curves(folder / "metrics.jsonl") for folder in folders},
+    num_modes=_num_modes(folders),
+  )
+
+
+def read_results(path: Path) -> dict[str, dict[str, dict[int, float]]]:
+  """results.csv as arm -> "weights/metric" -> seed -> value; of several steps the last one counts."""
+  table: dict[str, dict[str, dict[int, float]]] = {}
+  steps: dict[tuple, int] = {}
+  if not path.is_file():
+    return table
+  with path.open(newline="") as file:
+    for line, row in enumerate(csv.DictReader(file), start=2):
+      try:
+        arm, name, seed = row["arm"], f"{row['weights']}/{row['metric']}", int(row["seed"])
+        step, value = int(row["step"]), float(row["value"])
+      except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} line {line} is not experiment,arm,seed,step,weights,metric,value ({error})") from error
+      if step >= steps.get((arm, name, seed), -1):
+        steps[arm, name, seed] = step
+        table.setdefault(arm, {}).setdefault(name, {})[seed] = value
+  return table
+
+
+def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+  """The modes of the raw weights over time, seed -> (steps, modes).
+
+  A line that is no JSON (a killed run tears its last one) is skipped; a step written twice (a resumed run) counts once, the last time.
+  """
+  curves: dict[int, dict[int, float]] = {}
+  if path.is_file():
+    for line in path.read_text(errors="replace").splitlines():
+      try:
+        row = json.loads(line)
+        seed, step, modes = int(row["seed"]), int(row["step"]), float(row["modes"])
+      except (ValueError, KeyError, TypeError):
+        continue
+      if row.get("weights", "raw") == "raw":
+        curves.setdefault(seed, {})[step] = modes
+  return {seed: (np.array(sorted(curve)), np.array([curve[step] for step in sorted(curve)]))
+          for seed, curve in sorted(curves.items())}
+
+
+def quarter_metric(names: Iterable[str]) -> str | None:
+  """The metric that decides failure: modes counted at t = a quarter of their expected number, else the strictest count there is."""
+  counts = [name for name in names if re.fullmatch(r"modes_t?_?(quarter|\d+)", name)]
+  counts.sort(key=lambda name: math.inf if "quarter" in name else int(re.sub(r"\D", "", name)))
+  return counts[-1] if counts else None
+
+
+def summarise(run: Run) -> dict[str, Any]:
+  """The summary of one run, ready for `json`: see `gan_jax.lab.report.summarise_run` for its keys."""
+  config = run.config.get("config", {})
+  seeds = _seeds(config)
+  names = {name.split("/", 1)[1] for metrics in run.values.values() for name in metrics}
+  primary = quarter_metric(names) or min(names - {"steps"}, default=None)
+  baseline = config.get("baseline", "vanilla")
+  summary: dict[str, Any] = {
+    "experiment": run.config.get("experiment"), "question": run.config.get("question") or config.get("question"), "baseline": baseline,
+    "arms": {}, "perfect": run.perfect, "info": {}, "primary": primary, "num_modes": run.num_modes, "seeds": seeds,
+    "rounds": config.get("num_steps"), "num_samples": _num_samples(config),
+    "threshold": _threshold(run, primary),
+  }
+  for arm in run.arms:
+    metrics = {name: {"seeds": sorted(by_seed), **statistics.summarise([by_seed[seed] for seed in sorted(by_seed)])}
+               for name, by_seed in sorted(run.values.get(arm, {}).items())}
+    metrics |= _curve_metrics(run.curves.get(arm, {}), run.num_modes)
+    summary["arms"][arm] = metrics
+    summary["info"][arm] = _info(run, arm, seeds, metrics, summary)
+  set_baselines(summary, {arm: baseline for arm in run.arms})
+  return summary
+
+
+def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None:
+  """Fills in what compares an arm to its baseline: relative cost, and for each kind of weights the paired test with Holm's correction.
+
+  Only finished arms are tested; pairs are the seeds that both arms have.
+  """
+  for arm, info in summary["info"].items():
+    own, other = info["cost_per_round"], summary["info"].get(baselines[arm], {}).get("cost_per_round")
+    info["relative_cost"] = own / other if own and other else None
+    info["test"] = {}
+  for weights in ("raw", "ema"):
+    tested = {}
+    for arm, info in summary["info"].items():
+      pair = _pairs(summary, f"{weights}/{summary['primary']}", arm, baselines[arm])
+      if arm != baselines[arm] and info["status"] == "done" and pair is not None and len(pair[0]) >= 2:
+        difference = float(np.mean(pair[0]) - np.mean(pair[1]))
+        info["test"][weights] = {"baseline": baselines[arm], "pairs": len(pair[0]), "difference": difference,
+                                 "p": float(statistics.paired_test(*pair))}
+        tested[arm] = info["test"][weights]
+    for test, adjusted in zip(tested.values(), statistics.holm([test["p"] for test in tested.values()]), strict=True):
+      test["p_holm"] = float(adjusted)
+
+
+def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]]:
+  """One comparison of several runs, and where each of its arms is from: (run, name of the arm in that run).
+
+  An arm is renamed "directory/arm" when two runs have it. It is compared to the baseline of its own run where that has one (the same
+  machine, the same seeds), else to that of the first. Raises UsageError for runs that cannot be compared.
+  """
+  for other in runs[1:]:
+    _check_alike(runs[0], other)
+  summaries = [summarise(run) for run in runs]
+  if len(runs) == 1:
+    return summaries[0], {arm: (runs[0], arm) for arm in runs[0].arms}
+  all_arms = [arm for run in runs for arm in run.arms]
+  labels = _directory_labels(runs)
+  whole = summaries[0] | {"arms": {}, "info": {}}
+  sources, baselines = {}, {}
+  named = [{arm: arm if all_arms.count(arm) == 1 else f"{label}/{arm}" for arm in run.arms}
+           for run, label in zip(runs, labels, strict=True)]
+  first = named[0].get(whole["baseline"]) or next((names[whole["baseline"]] for names in named if whole["baseline"] in names),
+                                                   whole["baseline"])
+  for run, summary, names in zip(runs, summaries, named, strict=True):
+    for arm, name in names.items():
+      whole["arms"][name], whole["info"][name] = summary["arms"][arm], summary["info"][arm]
+      sources[name], baselines[name] = (run, arm), names.get(whole["baseline"], first)
+  whole["baseline"] = first
+  whole["seeds"] = sorted({seed for summary in summaries for seed in summary["seeds"]})
+  set_baselines(whole, baselines)
+  return whole, sources
+
+
+def to_json(summary: Mapping[str, Any]) -> str:
+  """Strict JSON: numbers that are not finite become the strings "inf", "-inf", "nan", which `float` reads back."""
+  return json.dumps(_plain(summary), indent=2, allow_nan=False) + "\n"
+
+
+def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mapping) -> dict[str, Any]:
+  status = run.status.get(arm, {})
+  patch = run.config.get("arms", {}).get(arm) or {}
+  state = status.get("status", "done" if metrics else "unfinished")
+  evaluated = sorted({seed for by_seed in run.values.get(arm, {}).values() for seed in by_seed})
+  return {
+    "status": state if state in ("done", "failed") else "unfinished",
+    "parameters": status.get("parameters") or {}, "samples_seen": status.get("samples_seen"),
+    "rounds": status.get("step"), "num_steps": status.get("num_steps"),
+    "cost_per_round": status.get("seconds_per_seed_round"), "compile_seconds": status.get("compile_seconds"),
+    "seeds": evaluated, "missing_seeds": [seed for seed in seeds if seed not in evaluated],
+    "label": status.get("label") or (patch.get("label") if isinstance(patch, dict) else None),
+    "warnings": [str(warning) for warning in status.get("warnings") or []],
+    "failure": {weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"])
+                for weights in ("raw", "ema") if summary["threshold"] and f"{weights}/{summary['primary']}" in metrics},
+  }
+
+
+def _failure(values: list[float], threshold: float) -> dict[str, Any]:
+  failures = sum(not value >= threshold for value in values)   # NaN fails
+  return {"failures": failures, "n": len(values), "rate": failures / len(values),
+          "wilson": [float(end) for end in statistics.wilson_interval(failures, len(values))]}
+
+
+def _threshold(run: Run, primary: str | None) -> float | None:
+  """The modes a seed must have at the primary metric not to count as failed."""
+  if primary is None or quarter_metric([primary]) is None:
+    return None
+  perfect = run.perfect.get(primary)
+  num_modes = run.num_modes or (round(perfect) if perfect is not None else None)
+  if num_modes is None:
+    return None
+  if num_modes >= MANY_MODES:
+    return 0.9 * (perfect if perfect is not None else num_modes)
+  # At a fixed t the rare modes may be out of reach for a perfect sampler too (15 of 25 at t = 50 of grid_rls).
+  return float(min(num_modes, round(perfect))) if perfect is not None else float(num_modes)
+
+
+def _curve_metrics(curves: Mapping[int, tuple[np.ndarray, np.ndarray]], num_modes: int | None) -> dict[str, Any]:
+  if not curves or num_modes is None:
+    return {}
+  seeds = sorted(curves)
+  times = [float(statistics.time_to_all_modes(*curves[seed], num_modes)) for seed in seeds]
+  areas = [float(statistics.area_under_modes(*curves[seed], num_modes)) for seed in seeds]
+  return {"raw/time_to_all_modes": {"seeds": seeds, **statistics.summarise(times)},
+          "raw/area_under_modes": {"seeds": seeds, **statistics.summarise(areas)}}
+
+
+def _pairs(summary: Mapping, name: str, arm: str, baseline: str) -> tuple[list[float], list[float]] | None:
+  one, two = (summary["arms"].get(key, {}).get(name) for key in (arm, baseline))
+  if one is None or two is None:
+    return None
+  left, right = (dict(zip(part["seeds"], part["values"], strict=True)) for part in (one, two))
+  shared = [seed for seed in left if seed in right]
+  return [left[seed] for seed in shared], [right[seed] for seed in shared]
+
+
+def _check_alike(first: Run, other: Run) -> None:
+  for what, of in (("experiment", lambda run: run.config.get("experiment")),
+                   ("number of evaluation samples", lambda run: _num_samples(run.config.get("config", {}))),
+                   ("perfect-sampler values", lambda run: run.perfect)):
+    if of(first) != of(other):
+      shown = "" if isinstance(of(first), dict) else f" ({of(first)} and {of(other)})"
+      raise UsageError(f"{first.directory} and {other.directory} cannot be compared: the {what} differ{shown}")
+
+
+def _directory_labels(runs: list[Run]) -> list[str]:
+  """The shortest trailing parts of the directories that tell them apart."""
+  parts = [run.directory.resolve().parts for run in runs]
+  if len(set(parts)) < len(parts):
+    raise UsageError("the same run directory is named twice")
+  depth = 1
+  while len({path[-depth:] for path in parts}) < len(parts):
+    depth += 1
+  return ["/".join(path[-depth:]) for path in parts]
+
+
+def _num_samples(config: Mapping) -> int | None:
+  evaluation = config.get("evaluation") or {}
+  return evaluation.get("num_samples") if isinstance(evaluation, Mapping) else None
+
+
+def _seeds(config: Mapping) -> list[int]:
+  seeds = config.get("seeds", [])
+  return list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+
+
+def _num_modes(folders: list[Path]) -> int | None:
+  for folder in folders:
+    path = folder / "samples" / "final.npz"
+    if path.is_file():
+      with np.load(path, allow_pickle=False) as stored:
+        if "mode_counts" in stored:
+          return int(stored["mode_counts"].shape[-1])
+  return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+  if not path.is_file():
+    return {}
+  try:
+    return json.loads(path.read_text())
+  except ValueError as error:
+    raise UsageError(f"{path} is not JSON ({error})") from error
+
+
+def _plain(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return {str(key): _plain(item) for key, item in value.items()}
+  if isinstance(value, (list, tuple, np.ndarray)):
+    return [_plain(item) for item in value]
+  if isinstance(value, (float, np.floating)):
+    return float(value) if math.isfinite(value) else str(float(value))
+  if isinstance(value, np.integer):
+    return int(value)
+  return value

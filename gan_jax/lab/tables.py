@@ -1,0 +1,255 @@
+"""The comparison as tables: the same cells for the terminal, for Markdown and for the web page.
+
+A table is a list of rows of cells; a cell has its text, a second line in small print, and what one sees on hover. The first row is always
+the perfect sampler: what an exact sampler of the training law gets under the same evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gan_jax.lab import summary as summaries
+
+ABSENT = "—"
+
+
+class Cell(NamedTuple):
+  text: str
+  small: str = ""
+  hover: str = ""
+
+
+class Row(NamedTuple):
+  name: str
+  cells: list[Cell]
+  mark: str = ""       # "FAILED at round 1,200": shown beside the name, never left out
+  kind: str = "arm"    # "perfect", "baseline", "arm"
+
+
+class Table(NamedTuple):
+  title: str
+  columns: list[tuple[str, str]]   # (heading, what it means)
+  rows: list[Row]
+
+
+# Metrics worth the first table, in this order: (pattern of the name, heading, meaning). Every other metric is in the last table.
+HEADLINE: list[tuple[str, str, str]] = [
+  (r"modes_t_?1", "modes t=1", "modes with at least one high-quality sample"),
+  (r"modes_t_?(\d+)", "modes t={0}", "modes with at least {0} high-quality samples"),
+  (r"modes_t?_?quarter", "modes t=¼", "modes with at least ¼·N·p_k high-quality samples, a quarter of what the training law gives them"),
+  (r"high_quality", "high quality", "fraction of samples within three σ of a centre (classified data: finite samples)"),
+  (r"kl_reverse_nats", "KL rev. (nats)", "Σ p̂ ln(p̂/p) over the modes, p the training law, all samples"),
+  (r"tvd", "TVD", "½ Σ |p̂ − p| over the modes"),
+  (r"minority(_mass)?_ratio", "minority", "mass of the rare modes over what the training law gives them; 1 is right"),
+  (r"w1(_.*)?|wasserstein_?1", "W1", "Wasserstein-1 distance to real samples; the perfect row is real against real"),
+]
+
+
+def number(value: float | str | None) -> str:
+  """Three significant digits; whole numbers as they are. number(4.96) = "4.96", number(1234.5) = "1,234" (banker's), number(inf) = "∞"."""
+  if value is None:
+    return ABSENT
+  value = float(value)
+  if value == round(value, 0) if math.isfinite(value) else False:
+    return f"{value:,.0f}"
+  return digits(value)
+
+
+def digits(value: float | str | None) -> str:
+  """Three significant digits, zeros kept: digits(5) = "5.00", digits(.25) = "0.250", digits(0) = "0"."""
+  if value is None:
+    return ABSENT
+  value = float(value)
+  if not math.isfinite(value):
+    return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+  size = abs(value)
+  if size == 0:
+    return "0"
+  if size < 1e-3:
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+  decimals = max(0, 2 - math.floor(math.log10(float(f"{size:.2e}"))))
+  return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def short(value: float | None) -> str:
+  """A count at a glance: 1,920,000 is 1.92M."""
+  if value is None:
+    return ABSENT
+  for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    if abs(value) >= unit:
+      return f"{value / unit:.3g}{name}"
+  return f"{value:.3g}"
+
+
+def probability(p: float) -> str:
+  return "NaN" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def mark_of(info: Mapping[str, Any]) -> str:
+  """What must be said beside an arm's name, "" when all is well."""
+  at = f" at round {info['rounds']:,}" if info.get("rounds") is not None else ""
+  at += f" of {info['num_steps']:,}" if at and info.get("num_steps") else ""
+  missing = info.get("missing_seeds") or []
+  partial = f"only {len(info['seeds'])} of {len(info['seeds']) + len(missing)} seeds" if missing and info["seeds"] else ""
+  state = {"failed": f"FAILED{at}", "unfinished": f"UNFINISHED{at}"}.get(info["status"], "")
+  return ", ".join(part for part in (state, partial) if part)
+
+
+def main_table(summary: Mapping[str, Any], weights: str) -> Table:
+  """The headline table of one kind of weights ("raw" or "ema"): metrics, failure rate, test, and for the raw weights what it cost."""
+  headline = _headline(summary, weights)
+  columns = [(heading, meaning) for _, heading, meaning in headline]
+  extra: list[tuple[str, str, Callable[[Mapping], Cell], Cell]] = []
+  if any(weights in info["failure"] for info in summary["info"].values()):
+    extra.append(("failures", failure_rule(summary) + "; 95 % Wilson interval in small print",
+                  lambda info: _failure_cell(info["failure"].get(weights)), Cell("0")))
+  if any(weights in info["test"] for info in summary["info"].values()):
+    extra.append((f"Δ {heading_of(summary['primary'])} vs {_baseline_name(summary)}",
+                  f"difference of the means of {summary['primary']}; paired test over shared seeds, p after Holm's correction over the arms",
+                  lambda info: _test_cell(info["test"].get(weights)), Cell(ABSENT)))
+  if weights == "raw":
+    extra += [
+      ("parameters", "trained numbers of all players; each player on hover and in small print", _parameters_cell, Cell(ABSENT)),
+      ("samples seen", "real samples per seed", lambda info: Cell(short(info.get("samples_seen"))), Cell(ABSENT)),
+      ("cost per round", f"time per seed and round relative to {_baseline_name(summary)}, same machine", _cost_cell, Cell(ABSENT)),
+    ]
+  columns += [(heading, meaning) for heading, meaning, _, _ in extra]
+  rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name, _, _ in headline] + [at for *_, at in extra],
+              kind="perfect")]
+  for arm, info in summary["info"].items():
+    cells = [metric_cell(summary["arms"][arm].get(f"{weights}/{name}")) for name, _, _ in headline]
+    kind = "baseline" if arm == summary["baseline"] or arm.endswith(f"/{_baseline_name(summary)}") else "arm"
+    rows.append(Row(arm, cells + [cell(info) for _, _, cell, _ in extra], mark_of(info), kind))
+  title = {"raw": "Raw weights, last round", "ema": "Averaged weights (EMA), last round"}[weights]
+  return Table(title, columns, rows)
+
+
+def dynamics_table(summary: Mapping[str, Any]) -> Table | None:
+  """How training went rather than where it ended: from the monitor, every few hundred rounds."""
+  names = [("raw/time_to_all_modes", "rounds to all modes", "first monitor check with every mode; ∞ where a seed never had them"),
+           ("raw/area_under_modes", "area under modes", "mean over training of the fraction of modes held; 1 is all modes from the start")]
+  if not any(name in metrics for metrics in summary["arms"].values() for name, *_ in names):
+    return None
+  columns = [(heading, meaning) for _, heading, meaning in names]
+  columns += [("s per 1,000 rounds", "seconds per seed"), ("compile (s)", "once an arm"), ("rounds", "rounds trained")]
+  rows = []
+  for arm, info in summary["info"].items():
+    cost = info.get("cost_per_round")
+    cells = [metric_cell(summary["arms"][arm].get(name)) for name, *_ in names]
+    cells += [Cell(number(cost and 1000 * cost)), Cell(number(info.get("compile_seconds"))), Cell(number(info.get("rounds")))]
+    rows.append(Row(arm, cells, mark_of(info), "baseline" if arm == summary["baseline"] else "arm"))
+  return Table("On the way there (raw weights, live monitor)", columns, rows)
+
+
+def full_table(summary: Mapping[str, Any], weights: str) -> Table:
+  """Every metric of one kind of weights."""
+  names = sorted({name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")}
+                 - {"time_to_all_modes", "area_under_modes"})
+  rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name in names], kind="perfect")]
+  for arm, info in summary["info"].items():
+    rows.append(Row(arm, [metric_cell(summary["arms"][arm].get(f"{weights}/{name}")) for name in names], mark_of(info)))
+  return Table(f"Every metric, {weights} weights", [(name, "") for name in names], rows)
+
+
+def metric_cell(part: Mapping[str, Any] | None) -> Cell:
+  """mean (SD), the median in small print, the seeds on hover."""
+  if part is None or not part["values"]:
+    return Cell(ABSENT)
+  spread = f" ({digits(part['sd'])})" if len(part["values"]) > 1 else ""
+  return Cell(digits(part["mean"]) + spread, f"median {number(part['median'])}", seeds_text(part))
+
+
+def seeds_text(part: Mapping[str, Any]) -> str:
+  """All values: "seed 0: 5 · seed 1: 4"."""
+  seeds = part.get("seeds") or range(len(part["values"]))
+  return " · ".join(f"seed {seed}: {number(value)}" for seed, value in zip(seeds, part["values"], strict=True))
+
+
+def failure_rule(summary: Mapping[str, Any]) -> str:
+  """What counts as a failed seed, in words."""
+  threshold, num_modes = summary["threshold"], summary["num_modes"]
+  name = heading_of(summary["primary"]).replace("modes ", "")
+  if num_modes and num_modes >= summaries.MANY_MODES:
+    return f"seeds with fewer than {number(threshold)} modes at {name} (90 % of what the perfect sampler gets)"
+  return f"seeds without all {number(threshold)} modes at {name}"
+
+
+def heading_of(metric: str | None) -> str:
+  for pattern, heading, _ in HEADLINE:
+    match = re.fullmatch(pattern, metric or "")
+    if match:
+      return heading.format(*match.groups())
+  return metric or "metric"
+
+
+def markdown(table: Table) -> str:
+  """The table in GitHub's Markdown; small print stays in the cell, hover texts are left out."""
+  def clean(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+  lines = ["| | " + " | ".join(clean(heading) for heading, _ in table.columns) + " |", "|---|" + "---:|" * len(table.columns)]
+  for row in table.rows:
+    name = f"**{clean(row.name)}**" + (f"<br>⚠ {clean(row.mark)}" if row.mark else "")
+    cells = [clean(cell.text) + (f"<br><sub>{clean(cell.small)}</sub>" if cell.small else "") for cell in row.cells]
+    lines.append("| " + " | ".join([name, *cells]) + " |")
+  return "\n".join(lines) + "\n"
+
+
+def _headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, str]]:
+  present = {name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")}
+  present |= set(summary["perfect"]) if not present else set()
+  found: list[tuple[str, str, str]] = []
+  for pattern, heading, meaning in HEADLINE:
+    for name in sorted(present - {name for name, *_ in found}, key=lambda name: (len(name), name)):
+      match = re.fullmatch(pattern, name)
+      if match:
+        groups = [group or "" for group in match.groups()]
+        found.append((name, heading.format(*groups), meaning.format(*groups)))
+  return found or [(name, name, "") for name in sorted(present)[:6]]
+
+
+def _baseline_name(summary: Mapping[str, Any]) -> str:
+  return str(summary["baseline"]).rsplit("/", 1)[-1]
+
+
+def _failure_cell(failure: Mapping[str, Any] | None) -> Cell:
+  if failure is None:
+    return Cell(ABSENT)
+  low, high = (100 * float(end) for end in failure["wilson"])
+  return Cell(f"{failure['failures']}/{failure['n']}", f"{100 * failure['rate']:.0f} % [{low:.0f}, {high:.0f}]")
+
+
+def _test_cell(test: Mapping[str, Any] | None) -> Cell:
+  if test is None:
+    return Cell(ABSENT)
+  difference = digits(abs(float(test["difference"])))
+  sign = "+" if float(test["difference"]) > 0 else "−" if float(test["difference"]) < 0 else ""
+  return Cell(sign + difference, f"p {probability(float(test['p_holm']))}",
+              f"against {test['baseline']} over {test['pairs']} pairs of seeds: p {probability(float(test['p']))}, "
+              f"after Holm {probability(float(test['p_holm']))}")
+
+
+def _parameters_cell(info: Mapping[str, Any]) -> Cell:
+  parameters = info["parameters"]
+  if not parameters:
+    return Cell(ABSENT)
+  initials = " + ".join(f"{player[:1].upper()} {short(count)}" for player, count in parameters.items())
+  return Cell(short(sum(parameters.values())), initials, " · ".join(f"{player}: {count:,}" for player, count in parameters.items()))
+
+
+def _cost_cell(info: Mapping[str, Any]) -> Cell:
+  relative, cost = info.get("relative_cost"), info.get("cost_per_round")
+  if relative is None:
+    return Cell(ABSENT)
+  return Cell(f"{relative:.2f}×", f"{1e3 * cost:.3g} ms" if cost else "", f"{1e3 * cost:.3g} ms per seed and round" if cost else "")
+
+
+def rows_of_seeds(summary: Mapping[str, Any], weights: str) -> Iterable[tuple[str, str, str]]:
+  """(arm, metric, all values) for the small print."""
+  for arm, metrics in summary["arms"].items():
+    for name, heading, _ in _headline(summary, weights):
+      if f"{weights}/{name}" in metrics:
+        yield arm, heading, ", ".join(number(value) for value in metrics[f"{weights}/{name}"]["values"])

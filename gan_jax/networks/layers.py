@@ -1,0 +1,119 @@
+"""Layers that look across the samples of a batch, and activations with the field's settings.
+
+Cross-sample layers take `axis_name`, the mapped axis the global batch is spread over: one device and many see the same batch.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.core import gather, own_rows
+
+
+class MinibatchDiscrimination(nn.Module):
+  """Appends to each row its closeness to the others, o_ik = sum_{j != i} exp(-|M_ik - M_jk|_1) + b_k: `[B, A] -> [B, A + num_kernels]`.
+
+  Salimans et al., 2016 (arXiv:1606.03498), eq. 2-4, as in their code: M = h T, T `[A, num_kernels, dim]` ~ N(0, .05^2), columns normalised and
+  scaled by exp(log_scale), which starts where the mean nearest distance on the first batch is 2; b starts at -1. A row is not compared with
+  itself, and real and fake come in separate batches. Cost and memory grow as B^2 * num_kernels * dim; the value depends on B.
+  """
+
+  num_kernels: int = 20
+  dim: int = 5
+
+  @nn.compact
+  def __call__(self, h: Array, axis_name: str | None = None) -> Array:
+    if len(h) < 2 and axis_name is None:
+      raise ValueError("minibatch discrimination compares samples; it needs a batch of 2 or more")
+    kernel = self.param("kernel", nn.initializers.normal(0.05), (h.shape[-1], self.num_kernels, self.dim))
+    projected = jnp.einsum("ba,akd->bkd", h, kernel / jnp.sqrt(jnp.square(kernel).sum(axis=0) + 1e-12))
+
+    def start(key: Array) -> Array:
+      del key
+      nearest = jnp.min(_distances(projected, projected) + 1e6 * jnp.eye(len(h)), axis=-1).mean(axis=1)
+      return -jnp.log(0.5 * nearest + 1e-6)
+
+    projected *= jnp.exp(self.param("log_scale", start))[:, None]
+    everyone = gather(projected, axis_name)
+    mine = own_rows(jnp.eye(len(everyone)), len(h), axis_name)
+    closeness = jnp.sum(jnp.exp(-_distances(projected, everyone)) * (1 - mine), axis=-1).T
+    return jnp.concatenate([h, closeness + self.param("bias", nn.initializers.constant(-1.0), (self.num_kernels,))], axis=-1)
+
+
+class MinibatchStddev(nn.Module):
+  """Appends one feature, the standard deviation over a group of `group_size` samples averaged over all features: `[..., C] -> [..., C + 1]`.
+
+  Karras et al., 2018 (arXiv:1710.10196), as in StyleGAN2: groups are strided (row i belongs to group i mod B / group_size), the variance has
+  1e-8 added inside the root.
+  """
+
+  group_size: int = 4
+
+  @nn.compact
+  def __call__(self, h: Array, axis_name: str | None = None) -> Array:
+    everyone = gather(h, axis_name)
+    if len(everyone) % self.group_size:
+      raise ValueError(f"batch of {len(everyone)} cannot be cut into groups of {self.group_size}; use a multiple of {self.group_size}")
+    groups = everyone.reshape(self.group_size, -1, *h.shape[1:])
+    spread = jnp.sqrt(groups.var(axis=0) + 1e-8).reshape(groups.shape[1], -1).mean(axis=1)
+    mine = own_rows(jnp.tile(spread, self.group_size), len(h), axis_name)
+    mine = jnp.broadcast_to(mine.reshape(-1, *[1] * (h.ndim - 1)), (*h.shape[:-1], 1))
+    return jnp.concatenate([h, mine], axis=-1)
+
+
+class SpectralDense(nn.Module):
+  """A dense layer whose kernel is divided by its largest singular value, from one power iteration per turn.
+
+  Miyato et al., 2018 (arXiv:1802.05957). The singular vector is model_state.
+  """
+
+  features: int
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    update = self.is_mutable_collection("batch_stats")  # in training; evaluation leaves the vector as it is
+    return nn.SpectralNorm(nn.Dense(self.features, kernel_init=self.kernel_init), n_steps=1)(x, update_stats=update)
+
+
+class Maxout(nn.Module):
+  """The largest of `pieces` linear maps, `[B, A] -> [B, features]`. Goodfellow et al., 2013 (arXiv:1302.4389)."""
+
+  features: int
+  pieces: int = 5
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    return nn.Dense(self.features * self.pieces, kernel_init=self.kernel_init)(x).reshape(len(x), self.features, self.pieces).max(axis=-1)
+
+
+class SelectedDense(nn.Module):
+  """One dense layer for each of `num_heads` components, chosen by row: `([B, A], [B] int) -> [B, features]`."""
+
+  features: int
+  num_heads: int
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+  @nn.compact
+  def __call__(self, x: Array, component: Array) -> Array:
+    make = lambda key, shape: jnp.stack([self.kernel_init(k, shape) for k in jax.random.split(key, self.num_heads)])
+    kernel = self.param("kernel", make, (x.shape[-1], self.features))
+    bias = self.param("bias", nn.initializers.zeros, (self.num_heads, self.features))
+    choice = jax.nn.one_hot(component, self.num_heads)
+    return jnp.einsum("bh,haf,ba->bf", choice, kernel, x) + choice @ bias
+
+
+def identity(x: Array) -> Array:
+  return x
+
+
+def leaky_relu(x: Array) -> Array:
+  """max(x, .2 x): the slope that GANs use (flax's own default is .01)."""
+  return nn.leaky_relu(x, 0.2)
+
+
+def _distances(a: Array, b: Array) -> Array:
+  """L1 distances of every kernel: `[B, K, d], [C, K, d] -> [K, B, C]`."""
+  return jnp.abs(a[:, None] - b[None]).sum(axis=-1).transpose(2, 0, 1)

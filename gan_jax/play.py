@@ -1,0 +1,274 @@
+"""Two-player games: what a term of the objective can see (`Play`), and `gan()`, which assembles objective, terms, view and prior into a Game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, gather, mean_over, with_entry
+
+
+class Prior(NamedTuple):
+  """Where latents come from: `sample(key, n) -> [n, ...]`."""
+
+  sample: Callable[[Array, int], PyTree]
+
+
+class Look(NamedTuple):
+  """What a view may use: its own key, the round, and `draw(sampler, n)` for per-example noise of the global batch."""
+
+  key: Array
+  step: Array
+  axis_name: str | None
+
+  def draw(self, sampler: Callable[[Array, int], Array], n: int) -> Array:
+    return draw(sampler, self.key, n, self.axis_name)
+
+
+class View(NamedTuple):
+  """How D sees examples: `apply(x, look) -> x'`, on real and fake alike; `size` examples make one D input."""
+
+  apply: Callable[[Array, Look], Array]
+  size: int = 1
+
+
+identity = View(lambda x, look: x)
+
+
+class Play(NamedTuple):
+  """One turn of a two-player game, as its terms see it.
+
+  `real`, `fake`: what D sees, after the view, `[B, ...]`. `latent`: `[B * pack, Z]`, before the view.
+  `generate(z)` gives G's raw output, `discriminate(x)` the logits `[B]` of viewed inputs, `features(x)` D's last hidden layer `[B, F]`.
+  `mean(x)` is the mean over the global batch and `gather(x)` its rows, on however many devices; `draw(sampler, n)` gives noise for n rows.
+  """
+
+  real: Array
+  fake: Array
+  latent: PyTree
+  condition: PyTree
+  real_logits: Array
+  fake_logits: Array
+  generate: Callable[[PyTree], Array]
+  discriminate: Callable[[Array], Array]
+  features: Callable[[Array], Array]
+  state: GanState
+  key: Array
+  axis_name: str | None
+
+  def mean(self, x: Array, axis: int | None = None) -> Array:
+    return mean_over(jnp.mean(x, axis), self.axis_name)
+
+  def gather(self, x: Array) -> Array:
+    return gather(x, self.axis_name)
+
+  def draw(self, sampler: Callable[[Array, int], PyTree], n: int) -> PyTree:
+    return draw(sampler, self.key, n, self.axis_name)
+
+
+Term = Callable[[Play], Array]
+
+
+class StatefulTerm(NamedTuple):
+  """A term with memory: `init() -> memory`, `apply(play, memory) -> (value, memory)`. The memory lives in the player's model_state."""
+
+  init: Callable[[], PyTree]
+  apply: Callable[[Play, PyTree], tuple[Array, PyTree]]
+
+
+class Objective(NamedTuple):
+  """What each player minimises. D's value and G's value are scalars, means over the batch."""
+
+  discriminator: Term
+  generator: Term
+
+
+def gan(
+  generator: nn.Module,
+  discriminator: nn.Module,
+  objective: Objective,
+  *,
+  prior: Prior,
+  optimizers: Mapping[str, optax.GradientTransformation],
+  discriminator_terms: Mapping[str, Term | StatefulTerm] | None = None,
+  generator_terms: Mapping[str, Term | StatefulTerm] | None = None,
+  view: View = identity,
+  n_critic: int = 1,
+  ema_decay: float | None = None,
+  axis_name: str | None = None,
+) -> Game:
+  """The game of a generator and a discriminator.
+
+  Args:
+    generator: linen module, `z [B, Z] (, condition) -> [B, ...]`.
+    discriminator: linen module, `x [B, ...] (, condition) -> logits [B] or [B, 1]`.
+    objective: the adversarial pair, e.g. `objectives.non_saturating()`.
+    prior: where latents come from, e.g. `priors.normal(64)`.
+    optimizers: `{"generator": ..., "discriminator": ...}`, optax transformations.
+    discriminator_terms, generator_terms: named additions to each player's loss; the names become metric names.
+    view: what D sees of an example, e.g. `views.pack(2)`.
+    n_critic: D's turns per round.
+    ema_decay: keep an exponential moving average of G's parameters, `ema <- decay * ema + (1 - decay) * params`.
+    axis_name: the mapped axis that the global batch is spread over (pmap, `vmap(axis_name=)`).
+
+  Raises:
+    ValueError: an optimiser is missing or for nobody, n_critic < 1, or a batch does not divide into packs.
+  """
+  check_optimizers(optimizers, ("generator", "discriminator"))
+  if n_critic < 1:
+    raise ValueError(f"n_critic is {n_critic}; a discriminator needs at least 1 turn a round")
+  generator, discriminator = on_axis(generator, axis_name), on_axis(discriminator, axis_name)
+  terms = {"generator": dict(generator_terms or {}), "discriminator": dict(discriminator_terms or {})}
+  adversarial = {"generator": objective.generator, "discriminator": objective.discriminator}
+
+  def set_up(state: GanState, batch: Batch, key: Array) -> tuple[Play, dict[str, Calls]]:
+    latent_key, real_key, fake_key, term_key = jax.random.split(key, 4)
+    calls = {"generator": Calls(generator, "generator", state), "discriminator": Calls(discriminator, "discriminator", state)}
+    condition = batch.get("condition")
+    generate = lambda z: calls["generator"](z, *_given(condition))
+    latent = draw(prior.sample, latent_key, len(batch["image"]), axis_name)
+    real = view.apply(batch["image"], Look(real_key, state.step, axis_name))
+    fake = view.apply(generate(latent), Look(fake_key, state.step, axis_name))
+    conditions = () if condition is None else (view_condition(condition, view),)
+    discriminate = lambda x: flat_logits(calls["discriminator"](x, *conditions))
+    real_logits, fake_logits = discriminate(real), discriminate(fake)
+    play = Play(
+      real, fake, latent, condition, real_logits, fake_logits, generate, discriminate,
+      features=lambda x: calls["discriminator"].features(x, *conditions), state=state, key=term_key, axis_name=axis_name,
+    )  # fmt: skip
+    return play, calls
+
+  def loss_of(name: str) -> Callable[..., tuple[Array, Aux]]:
+    def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+      play, calls = set_up(with_entry(state, name, params=params), batch, key)
+      network_state = calls[name].new_state()  # of the two forwards above, not of the calls that terms make
+      value, memory, metrics = add_terms(adversarial[name](play), terms[name], play, state.model_state[name]["memory"])
+      if name == "discriminator":
+        metrics |= {"real_logits": jnp.mean(play.real_logits), "fake_logits": jnp.mean(play.fake_logits)}
+      return value, Aux({"network": network_state, "memory": memory}, metrics)
+
+    return loss
+
+  def init_of(name: str) -> Callable[[Array, Batch], tuple[PyTree, PyTree]]:
+    def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
+      if name == "generator":
+        inputs = prior.sample(key, len(batch["image"]))
+        condition = batch.get("condition")
+      else:
+        # On this device alone: noise and global batches do not matter for shapes.
+        inputs = view.apply(batch["image"], Look(key, jnp.zeros((), jnp.int32), None))
+        condition = None if batch.get("condition") is None else view_condition(batch["condition"], view)
+      module = {"generator": generator, "discriminator": discriminator}[name]
+      params, network_state = init_network(module, key, inputs, *_given(condition))
+      memory = {n: term.init() for n, term in terms[name].items() if isinstance(term, StatefulTerm)}
+      return params, {"network": network_state, "memory": memory}
+
+    return init
+
+  decays = {"generator": ema_decay, "discriminator": None}
+  return Game(
+    players={name: Player(init_of(name), loss_of(name), optimizers[name], decays[name]) for name in ("discriminator", "generator")},
+    turns=(("discriminator",),) * n_critic + (("generator",),),
+    sample=sampler(generator, prior),
+    axis_name=axis_name,
+    pack_size=view.size,
+  )
+
+
+class Calls:
+  """A player's network with the parameters of `state`. Every forward starts from the state's collections (spectral vectors, batch statistics),
+  so real and fake meet the same weights; `new_state` is the mean of what the forwards so far would leave behind."""
+
+  def __init__(self, module: nn.Module, name: str, state: GanState):
+    self.module, self.params, self.network_state = module, state.params[name], state.model_state[name]["network"]
+    self.updates: list[PyTree] = []
+
+  def __call__(self, *inputs: Any) -> Array:
+    out, update = self.module.apply({"params": self.params, **self.network_state}, *inputs, mutable=list(self.network_state), train=True)
+    self.updates.append(update)
+    return out
+
+  def features(self, *inputs: Any) -> Array:
+    """What the network sows as `features`, flattened to `[B, F]`."""
+    collections = [*self.network_state, "intermediates"]
+    variables = {"params": self.params, **self.network_state}
+    _, sown = self.module.apply(variables, *inputs, mutable=collections, train=True)
+    if "features" not in sown.get("intermediates", {}):
+      raise ValueError(f"{type(self.module).__name__} sows no 'features'; add self.sow('intermediates', 'features', h) before its last layer")
+    h = sown["intermediates"]["features"][0]
+    return h.reshape(len(h), -1)
+
+  def new_state(self) -> PyTree:
+    updates = [update for update in self.updates if update]
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *updates) if updates else self.network_state
+
+
+def add_terms(value: Array, terms: Mapping[str, Term | StatefulTerm], play: Play, memory: Mapping[str, PyTree]) -> tuple[Array, dict, dict]:
+  """`value` plus every term, each with a key of its own; the memories they leave, and each term's value by name."""
+  memory, metrics = dict(memory), {"adversarial": value}
+  for number, (name, term) in enumerate(terms.items()):
+    own = play._replace(key=jax.random.fold_in(play.key, number))
+    if isinstance(term, StatefulTerm):
+      extra, memory[name] = term.apply(own, memory[name])
+    else:
+      extra = term(own)
+    value, metrics[name] = value + extra, extra
+  return value, memory, metrics
+
+
+def sampler(generator: nn.Module, prior: Prior) -> Callable[[GanState, Array, Batch], Array]:
+  """Draw from G: one example a row of `batch`, at evaluation (population statistics where the network keeps any)."""
+
+  def sample(state: GanState, key: Array, batch: Batch) -> Array:
+    variables = {"params": state.params["generator"], **state.model_state["generator"]["network"]}
+    latent = prior.sample(key, len(batch["image"]))
+    return generator.apply(variables, latent, *_given(batch.get("condition")), train=False)
+
+  return sample
+
+
+def init_network(module: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:
+  """`(params, other collections)`. The shapes are those of one device, so the module is initialised off its axis."""
+  variables = dict(on_axis(module, None).init(key, *inputs, train=False))
+  variables.pop("intermediates", None)
+  return variables.pop("params"), variables
+
+
+def on_axis(module: nn.Module, axis_name: str | None) -> nn.Module:
+  """The module with its cross-sample layers (minibatch layers, BatchNorm) tied to the mapped axis."""
+  return module.clone(axis_name=axis_name) if hasattr(module, "axis_name") else module
+
+
+def flat_logits(logits: Array) -> Array:
+  """`[B]` or `[B, 1] -> [B]`."""
+  return logits[:, 0] if logits.ndim == 2 and logits.shape[1] == 1 else logits
+
+
+def check_optimizers(optimizers: Mapping[str, Any], players: tuple[str, ...]) -> None:
+  missing = [name for name in players if name not in optimizers]
+  extra = [name for name in optimizers if name not in players]
+  if missing or extra:
+    what = f"no optimizer for {missing[0]!r}" if missing else f"an optimizer for {extra[0]!r}, who is not a player"
+    raise ValueError(f"{what}; players: {', '.join(players)}")
+
+
+def view_condition(condition: Array, view: View) -> Array:
+  """The condition of each D input. A pack shows D one condition, so its members must share it: not something a sample can promise."""
+  if view.size > 1:
+    raise ValueError("packing and a per-sample condition exclude each other: a pack has one D input but several conditions")
+  return condition
+
+
+def _given(condition: Any) -> tuple:
+  return () if condition is None else (condition,)
+
+
+__all__ = [
+  "Look", "Objective", "Play", "Prior", "StatefulTerm", "Term", "View", "gan", "identity",
+]  # fmt: skip

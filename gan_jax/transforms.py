@@ -1,0 +1,110 @@
+"""Methods that change how a game is played: Game -> Game. They compose."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from gan_jax.core import Aux, Batch, Game, GanState, PyTree, mean_over, shared, take_turn, with_entry
+from gan_jax.optimizers import keep_within
+
+
+def unroll(game: Game, steps: int, player: str = "generator", rival: str = "discriminator") -> Game:
+  """`player` minimises its loss against the rival of `steps` updates ahead, and sees how those updates depend on it.
+
+  Metz et al., 2017 (arXiv:1611.02163), eq. 5-7. The rival's look-ahead is the very update that training uses, optimiser state included, and the
+  gradient flows through it. The rival itself then takes one ordinary step. The inner steps share the round's real samples and draw noise of
+  their own. Cost: about 2 * steps extra updates of the rival. Adam needs eps_root > 0 (ours has it).
+  """
+  if steps < 0:
+    raise ValueError(f"steps is {steps}; unrolling looks 0 or more steps ahead")
+  me = _player(game, player)
+  _player(game, rival)
+
+  def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+    def play_on(state: GanState, key: Array) -> tuple[GanState, None]:
+      return take_turn(game, (rival,), state, batch, key)[0], None
+
+    future_keys = jax.random.split(jax.random.fold_in(key, 1), steps)
+    future, _ = lax.scan(play_on, with_entry(state, player, params=params), future_keys)
+    return me.loss(params, future, batch, key)
+
+  return _with_losses(game, {player: loss})
+
+
+def consensus(game: Game, gamma: float) -> Game:
+  """Every player also minimises gamma / 2 * |v|^2, v the gradients of all players' losses in their own parameters. Played simultaneously.
+
+  Mescheder et al., 2017 (arXiv:1705.10461), eq. 8. Turns rotation around an equilibrium into descent; costs a Hessian-vector product a player.
+  """
+  names = tuple(game.players)
+
+  def loss_of(name: str):
+    me = game.players[name]
+
+    def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+      state = with_entry(state, name, params=params)
+      field = {n: jax.grad(game.players[n].loss, has_aux=True)(state.params[n], state, batch, key)[0] for n in names}
+      energy = optax.tree.norm(mean_over(field, game.axis_name), squared=True) / 2
+      value, aux = me.loss(params, state, batch, key)
+      return value + gamma * energy, aux._replace(metrics={**aux.metrics, "consensus": gamma * energy})
+
+    return loss
+
+  return simultaneous(_with_losses(game, {name: loss_of(name) for name in names}))
+
+
+def extragradient(game: Game) -> Game:
+  """Every player steps with the gradient found where all players would be after one step. Played simultaneously.
+
+  Korpelevich, 1976; Gidel et al., 2019 (arXiv:1802.10551), algorithm 2. The look-ahead is the very update that training uses; it shares the
+  round's real samples, draws noise of its own, and leaves no trace in the optimiser's state. Cost: twice the plain round.
+  """
+  names = tuple(game.players)
+
+  def loss_of(name: str):
+    me = game.players[name]
+
+    def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+      ahead, _ = take_turn(game, names, state, batch, jax.random.fold_in(key, 1))
+      # The value at the extrapolated point, differentiated there: the way to it does not count.
+      shift = jax.tree.map(lambda far, near: lax.stop_gradient(far - near), ahead.params[name], state.params[name])
+      there = jax.tree.map(jnp.add, params, shift)
+      value, aux = me.loss(there, ahead.replace(step=state.step, model_state=state.model_state), batch, key)
+      return value, aux
+
+    return loss
+
+  return simultaneous(_with_losses(game, {name: loss_of(name) for name in names}))
+
+
+def simultaneous(game: Game) -> Game:
+  """All players move at once, each against the others as they were."""
+  return game._replace(turns=(tuple(game.players),))
+
+
+def shared_noise(game: Game) -> Game:
+  """The k-th turns of all players in a round draw the same latents and noise, so D and G meet the same fakes."""
+  return game._replace(noise=shared)
+
+
+def clip_weights(game: Game, limit: float, player: str = "discriminator") -> Game:
+  """Keep the player's parameters in [-limit, limit] after every update: the first way to a Lipschitz critic (limit .01).
+
+  Arjovsky et al., 2017 (arXiv:1701.07875), algorithm 1.
+  """
+  me = _player(game, player)
+  return game._replace(players={**game.players, player: me._replace(optimizer=optax.chain(me.optimizer, keep_within(limit)))})
+
+
+def _player(game: Game, name: str):
+  if name not in game.players:
+    raise ValueError(f"no player {name!r} in this game; players: {', '.join(game.players)}")
+  return game.players[name]
+
+
+def _with_losses(game: Game, losses: dict) -> Game:
+  return game._replace(players={name: p._replace(loss=losses.get(name, p.loss)) for name, p in game.players.items()})
+
+
+__all__ = ["clip_weights", "consensus", "extragradient", "shared_noise", "simultaneous", "unroll"]
