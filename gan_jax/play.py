@@ -150,7 +150,7 @@ def gan(
       network_state = calls[name].new_state()  # of the two forwards above, not of the calls that terms make
       value, memory, metrics = add_terms(adversarial[name](play), terms[name], play, state.model_state[name]["memory"])
       if name == "discriminator":
-        metrics |= {"real_logits": jnp.mean(play.real_logits), "fake_logits": jnp.mean(play.fake_logits)}
+        metrics |= health(play.real_logits, play.fake_logits)
       return value, Aux({"network": network_state, "memory": memory}, metrics)
 
     return loss
@@ -243,6 +243,12 @@ def init_network(module: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, P
 def on_axis(module: nn.Module, axis_name: str | None) -> nn.Module:
   """The module with its cross-sample layers (minibatch layers, BatchNorm) tied to the mapped axis."""
   return module.clone(axis_name=axis_name) if hasattr(module, "axis_name") else module
+
+
+def health(real_logits: Array, fake_logits: Array) -> dict[str, Array]:
+  """Metrics of D: mean logits, and the share of samples on the right side of 0."""
+  accuracy = (jnp.mean(real_logits > 0) + jnp.mean(fake_logits < 0)) / 2
+  return {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean(), "accuracy": accuracy}
 
 
 def flat_logits(logits: Array) -> Array:

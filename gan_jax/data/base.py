@@ -1,8 +1,8 @@
 """What a data set is: a sampler on the device and, where it is known, the truth about its modes on the host.
 
-`sample` is pure JAX, so data can be drawn inside a jitted, vmapped, scanned training loop. `modes` is numpy: it scores samples after
-training. A mode is a place where the data has mass; `Modes.assign` says which one a sample belongs to, and whether it is good enough to
-count as "high quality".
+`sample` is pure JAX, so data can be drawn inside a jitted, vmapped, scanned training loop. `modes` is numpy: it
+scores samples after training. A mode is a place where the data has mass; `Modes.assign` says which one a sample
+belongs to, and whether it is good enough to count as "high quality".
 """
 
 import math

@@ -15,7 +15,8 @@ import numpy as np
 from gan_jax.data.base import Assignment, Data, Modes, count, finite_rows
 
 MINIMUM_ACCURACY = 0.975
-RECIPE = {"hidden_layer_sizes": (128,), "alpha": 0.01, "max_iter": 400, "random_state": 0}  # of scikit-learn's MLPClassifier
+HIDDEN = 128
+RECIPE = {"hidden_layer_sizes": (HIDDEN,), "alpha": 0.01, "max_iter": 400, "random_state": 0}  # of scikit-learn's MLPClassifier
 
 
 class Cache(Protocol):
@@ -41,9 +42,10 @@ class Classifier(NamedTuple):
 def stacked_digits(cache: Cache | None = None) -> Data:
   """Three of scikit-learn's 1,797 digits, drawn independently each time, as the channels of one 8x8x3 image in [-1, 1].
 
-  Mode = 100 a + 10 b + c for the digits a, b, c that the classifier reads in channels 0, 1, 2; every finite sample counts as high quality.
-  The law is the outer product of the digits' frequencies in the whole set, as the classifier reads them, so it is exactly what a perfect
-  sampler would show. The small stand-in for StackedMNIST (Metz et al., 2017, arXiv:1611.02163), which needs a download and a GPU.
+  Mode = 100 a + 10 b + c for the digits a, b, c that the classifier reads in channels 0, 1, 2; every finite sample
+  counts as high quality. The law is the outer product of the digits' frequencies in the whole set, as the classifier
+  reads them, so it is exactly what a perfect sampler would show. The small stand-in for StackedMNIST (Metz et al.,
+  2017, arXiv:1611.02163), which needs a download and a GPU.
 
   cache: where a fitted classifier is kept between runs; None fits one, in a second or two.
   ValueError: the classifier reads fewer than 97.5 % of the held-out digits.
@@ -77,8 +79,8 @@ def fit_classifier(images: np.ndarray, labels: np.ndarray, num_train: int = 1500
                    minimum_accuracy: float = MINIMUM_ACCURACY) -> Classifier:
   """Fit scikit-learn's MLP (one hidden layer of 128) to `num_train` random images and measure it on the others.
 
-  images: [N, ...] in [-1, 1]; labels: [N] in 0 ... 9. The split and the fit are fixed by a seed. Weights from the cache are measured
-  again, and fitted anew if they fall short.
+  images: [N, ...] in [-1, 1]; labels: [N] in 0 ... 9. The split and the fit are fixed by a seed. Weights from the
+  cache are measured again, and fitted anew if they fall short.
 
   ValueError: no image is left to measure on, or the accuracy on those left is below `minimum_accuracy`.
   """
@@ -105,7 +107,7 @@ def fit_classifier(images: np.ndarray, labels: np.ndarray, num_train: int = 1500
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)  # the held-out accuracy is the test that counts
     model = MLPClassifier(**RECIPE).fit(images[train].reshape(num_train, -1), labels[train])
-  output = np.zeros((RECIPE["hidden_layer_sizes"][0], 10)), np.full(10, -np.inf)  # digits that `labels` lacks stay at -inf
+  output = np.zeros((HIDDEN, 10)), np.full(10, -np.inf)  # digits that `labels` lacks stay at -inf
   output[0][:, model.classes_], output[1][model.classes_] = model.coefs_[1], model.intercepts_[1]
   weights = {"hidden_kernel": model.coefs_[0], "hidden_bias": model.intercepts_[0],
              "output_kernel": output[0], "output_bias": output[1]}
@@ -128,5 +130,5 @@ def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
 
 
 def _expected_shapes(images: np.ndarray) -> dict[str, tuple[int, ...]]:
-  pixels, hidden = int(np.prod(images.shape[1:])), RECIPE["hidden_layer_sizes"][0]
-  return {"hidden_kernel": (pixels, hidden), "hidden_bias": (hidden,), "output_kernel": (hidden, 10), "output_bias": (10,)}
+  pixels = int(np.prod(images.shape[1:]))
+  return {"hidden_kernel": (pixels, HIDDEN), "hidden_bias": (HIDDEN,), "output_kernel": (HIDDEN, 10), "output_bias": (10,)}

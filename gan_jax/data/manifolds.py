@@ -15,13 +15,15 @@ LOG2_DRAWS = 17  # quasi-random draws behind the law's own numbers
 def swiss_roll(noise: float = 0.25, scale: float = 7.5, num_bins: int = 50, num_points: int | None = None, seed: int = 0) -> Data:
   """The spiral (t cos t, t sin t) / scale, t = 1.5 pi (1 + 2u), u uniform, plus Normal(0, (noise / scale)^2 I).
 
-  Dimensions 0 and 2 of scikit-learn's make_swiss_roll over 7.5, as in the code of Gulrajani et al., 2017 (arXiv:1704.00028).
+  Dimensions 0 and 2 of scikit-learn's make_swiss_roll over 7.5, as in the code of Gulrajani et al., 2017
+  (arXiv:1704.00028).
 
-  Modes are num_bins pieces of the curve with equal mass: a sample belongs to the piece of its nearest curve point (of 100,000). Its
-  radius is the distance to that point in sigmas of the noise, and it is of high quality within 3. Across a curve the spread has one
-  dimension, so nearly 99.7 % of the law is of high quality; but samples round the two ends, the curve's bending, and samples that slip
-  into the neighbouring piece all move these numbers a little, so quality, radius statistic and the probability of each piece are
-  measured on 131,072 quasi-random (Sobol) draws, not assumed; they are right to 1e-4 (radius statistic 2e-3).
+  Modes are num_bins pieces of the curve with equal mass: a sample belongs to the piece of its nearest curve point (of
+  100,000). Its radius is the distance to that point in sigmas of the noise, and it is of high quality within 3.
+  Across a curve the spread has one dimension, so nearly 99.7 % of the law is of high quality; but samples round the
+  two ends, the curve's bending, and samples that slip into the neighbouring piece all move these numbers a little, so
+  quality, radius statistic and the probability of each piece are measured on 131,072 quasi-random (Sobol) draws, not
+  assumed; they are right to 1e-4 (radius statistic 2e-3).
 
   num_points: None draws fresh samples on the device; a number draws a fixed training set once from `seed`.
   ValueError: noise or scale not positive, counts below 1.

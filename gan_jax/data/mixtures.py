@@ -1,7 +1,8 @@
 """Mixtures of Gaussians whose modes can be counted exactly: the ring, the grid, and VEEGAN's 1200-dimensional one.
 
-A sample belongs to the nearest centre and is of high quality within 3 sigma of it (Euclidean). Samples of the law itself reach only
-1 - exp(-4.5) = .98889 of high quality in two dimensions; a generator that scores more has shrunk its modes.
+A sample belongs to the nearest centre and is of high quality within 3 sigma of it (Euclidean). Samples of the law
+itself reach only 1 - exp(-4.5) = .98889 of high quality in two dimensions; a generator that scores more has shrunk
+its modes.
 """
 
 import jax
@@ -22,11 +23,12 @@ def mixture(centers, sigma, weights=None, num_points: int | None = None, seed: i
 
   centers: [K, D]. sigma: a number, or [K] one per mode (distances are then in units of each mode's own sigma).
   weights: [K] relative, e.g. [.05] * 4 + [1.] * 4; None is uniform.
-  num_points: None draws fresh samples on the device; a number draws that many once, from `seed`, and training then picks from them
+  num_points: None draws fresh samples on the device; a number draws that many once, from `seed`, and training then
+  picks from them
     uniformly. The law that metrics compare with is the mixture's in both cases.
 
-  Modes closer than 10 sigma overlap: then the probabilities of "nearest centre", the high-quality rate and the radius statistic are
-  measured on 16,384 fixed draws from each mode; otherwise they are exact.
+  Modes closer than 10 sigma overlap: then the probabilities of "nearest centre", the high-quality rate and the radius
+  statistic are measured on 16,384 fixed draws from each mode; otherwise they are exact.
 
   ValueError: settings that are not positive, finite and of matching shape, or two centres in one place.
 
@@ -46,11 +48,12 @@ def ring(num_modes: int = 8, radius: float = 1.0, sigma: float = 0.01, weights=N
          seed: int = 0) -> Data:
   """Gaussians on a circle, centres radius * (cos, sin)(2 pi i / num_modes) for i = 1 ... num_modes.
 
-  The notebook of Metz et al., 2017, places them by linspace over both ends of the circle, so its eight are seven; here eight are eight.
-  Weights etc. as in `mixture`; the imbalanced ring of RLS-GAN is radius 2.5, sigma .05, weights [.05] * 4 + [1.] * 4.
+  The notebook of Metz et al., 2017, places them by linspace over both ends of the circle, so its eight are seven;
+  here eight are eight. Weights etc. as in `mixture`; the imbalanced ring of RLS-GAN is radius 2.5, sigma .05, weights
+  [.05] * 4 + [1.] * 4.
 
-  >>> ring(num_modes=8).modes.quality
-  0.988891003461758
+  >>> round(ring(num_modes=8).modes.quality, 5)
+  0.98889
   """
   angles = 2 * np.pi * np.arange(1, count("num_modes", num_modes) + 1) / num_modes
   centers = positive("radius", radius) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -75,11 +78,12 @@ def high_dimensional(levels=VEEGAN_LEVELS, dimension: int = 1200, noise_dimensio
                      weights=None, num_points: int | None = None, seed: int = 0) -> Data:
   """VEEGAN's synthetic mixture: mode k is levels[k] * (1, ..., 1) in R^dimension plus Normal(0, 1) in the first noise_dimension.
 
-  Srivastava et al., 2017 (arXiv:1705.07761), with the settings of the copy in PacGAN's code. Its rule, high quality within 10 sigma, gives
-  a perfect model 0 %, for a 700-dimensional unit Gaussian has norm 26.4; it rewards collapse inside modes. Here a sample is of high
-  quality within `max_radius` of the nearest centre, by default the radius that holds 98.889 % of the law, as 3 sigma do in two
-  dimensions. `max_radius=10.` is the published rule, and its perfect-sampler row says what it is worth. Read the nearest-mode histogram
-  (KL of all samples) and the radius statistic, which is here the trace of a mode's covariance over noise_dimension (1 is right).
+  Srivastava et al., 2017 (arXiv:1705.07761), with the settings of the copy in PacGAN's code. Its rule, high quality
+  within 10 sigma, gives a perfect model 0 %, for a 700-dimensional unit Gaussian has norm 26.4; it rewards collapse
+  inside modes. Here a sample is of high quality within `max_radius` of the nearest centre, by default the radius that
+  holds 98.889 % of the law, as 3 sigma do in two dimensions. `max_radius=10.` is the published rule, and its
+  perfect-sampler row says what it is worth. Read the nearest-mode histogram (KL of all samples) and the radius
+  statistic, which is here the trace of a mode's covariance over noise_dimension (1 is right).
 
   >>> round(high_dimensional().modes.quality, 4), high_dimensional(max_radius=10.).modes.quality < 1e-99
   (0.9889, True)

@@ -8,7 +8,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, health, init_network, on_axis, sampler
 from gan_jax.priors import indexed
 
 
@@ -52,8 +52,8 @@ def mgan(
         "discriminator": jax.nn.softplus(-real[:, 0]).mean() + jax.nn.softplus(fake[:, 0]).mean() + confusion,
         "generator": jax.nn.softplus(-fake[:, 0]).mean() + beta * confusion,
       }
-      logs = {"real_logits": real[:, 0].mean(), "fake_logits": fake[:, 0].mean(), "confusion": confusion}
-      return values[name], Aux({"network": calls[name].new_state()}, logs)
+      logs = {"discriminator": {**health(real[:, 0], fake[:, 0]), "confusion": confusion}, "generator": {}}
+      return values[name], Aux({"network": calls[name].new_state()}, logs[name])
 
     return loss
 

@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler
 
 
 def veegan(
@@ -54,8 +54,8 @@ def veegan(
         "generator": -fake_logits.mean() + weight * distance,
         "reconstructor": real_logits.mean() + weight * distance,
       }
-      logs = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean(), "distance": distance}
-      return values[name], Aux({"network": calls[name].new_state()}, logs)
+      logs = {"discriminator": health(real_logits, fake_logits), "generator": {}, "reconstructor": {"distance": distance}}
+      return values[name], Aux({"network": calls[name].new_state()}, logs[name])
 
     return loss
 

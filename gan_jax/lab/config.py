@@ -106,8 +106,13 @@ def from_json(values: Mapping[str, Any]) -> ConfigDict:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Plain, Plain]]:
   """The dotted keys in which two configs differ, with both values; None stands for absent."""
   before, after = flat(as_dict(old)), flat(as_dict(new))
-  keys = [*before, *(key for key in after if key not in before)]
+  keys = [k for k in before if not _opened(k, after)] + [k for k in after if k not in before and not _opened(k, before)]
   return {k: (before.get(k), after.get(k)) for k in keys if not same(before.get(k), after.get(k))}
+
+
+def _opened(key: str, values: Mapping[str, Plain]) -> bool:
+  """Whether the section `key`, empty in one config, has entries in the other; they tell the difference."""
+  return any(other.startswith(key + ".") for other in values)
 
 
 def flat(values: Mapping[str, Plain], prefix: str = "") -> dict[str, Plain]:

@@ -105,5 +105,6 @@ def blame(error: BaseException, path: str | None = None) -> str:
   if isinstance(error, SyntaxError) and error.filename and (path is None or error.filename == path):
     return f"{error.filename}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
   frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
-  own = [f for f in frames if f.filename == path] or (frames if path is None else [])
+  near = [f for f in frames if "site-packages" not in f.filename] or frames
+  own = [f for f in frames if f.filename == path] or (near if path is None else [])
   return f"{own[-1].filename}:{own[-1].lineno}: {message}" if own else f"{path}: {message}"

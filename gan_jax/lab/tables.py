@@ -27,6 +27,7 @@ class Row(NamedTuple):
   cells: list[Cell]
   mark: str = ""       # "FAILED at round 1,200": shown beside the name, never left out
   kind: str = "arm"    # "perfect", "baseline", "arm"
+  note: str = ""       # the arm's own label
 
 
 class Table(NamedTuple):
@@ -71,8 +72,14 @@ def digits(value: float | str | None) -> str:
   if size < 1e-3:
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}".replace("-", "−")
-  decimals = max(0, 2 - math.floor(math.log10(float(f"{size:.2e}"))))
-  return f"{value:,.{decimals}f}".replace("-", "−")
+  return f"{value:,.{_decimals(value, 3)}f}".replace("-", "−")
+
+
+def _decimals(value: float, significant: int) -> int:
+  """How many decimals show that many digits of the value."""
+  if value == 0:
+    return significant - 1
+  return max(0, significant - 1 - math.floor(math.log10(float(f"{abs(value):.{significant - 1}e}"))))
 
 
 def short(value: float | None) -> str:
@@ -101,29 +108,29 @@ def mark_of(info: Mapping[str, Any]) -> str:
 
 def main_table(summary: Mapping[str, Any], weights: str) -> Table:
   """The headline table of one kind of weights ("raw" or "ema"): metrics, failure rate, test, and for the raw weights what it cost."""
-  headline = _headline(summary, weights)
-  columns = [(heading, meaning) for _, heading, meaning in headline]
+  metrics = headline(summary, weights)
+  columns = [(heading, meaning) for _, heading, meaning in metrics]
   extra: list[tuple[str, str, Callable[[Mapping], Cell], Cell]] = []
   if any(weights in info["failure"] for info in summary["info"].values()):
     extra.append(("failures", failure_rule(summary) + "; 95 % Wilson interval in small print",
                   lambda info: _failure_cell(info["failure"].get(weights)), Cell("0")))
   if any(weights in info["test"] for info in summary["info"].values()):
-    extra.append((f"Δ {heading_of(summary['primary'])} vs {_baseline_name(summary)}",
+    extra.append((f"Δ vs {baseline_name(summary)}",
                   f"difference of the means of {summary['primary']}; paired test over shared seeds, p after Holm's correction over the arms",
                   lambda info: _test_cell(info["test"].get(weights)), Cell(ABSENT)))
   if weights == "raw":
     extra += [
       ("parameters", "trained numbers of all players; each player on hover and in small print", _parameters_cell, Cell(ABSENT)),
       ("samples seen", "real samples per seed", lambda info: Cell(short(info.get("samples_seen"))), Cell(ABSENT)),
-      ("cost per round", f"time per seed and round relative to {_baseline_name(summary)}, same machine", _cost_cell, Cell(ABSENT)),
+      ("cost per round", f"time per seed and round relative to {baseline_name(summary)}, same machine", _cost_cell, Cell(ABSENT)),
     ]
   columns += [(heading, meaning) for heading, meaning, _, _ in extra]
-  rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name, _, _ in headline] + [at for *_, at in extra],
+  rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name, _, _ in metrics] + [at for *_, at in extra],
               kind="perfect")]
   for arm, info in summary["info"].items():
-    cells = [metric_cell(summary["arms"][arm].get(f"{weights}/{name}")) for name, _, _ in headline]
-    kind = "baseline" if arm == summary["baseline"] or arm.endswith(f"/{_baseline_name(summary)}") else "arm"
-    rows.append(Row(arm, cells + [cell(info) for _, _, cell, _ in extra], mark_of(info), kind))
+    cells = [metric_cell(summary["arms"][arm].get(f"{weights}/{name}")) for name, _, _ in metrics]
+    kind = "baseline" if arm == summary["baseline"] or arm.endswith(f"/{baseline_name(summary)}") else "arm"
+    rows.append(Row(arm, cells + [cell(info) for _, _, cell, _ in extra], mark_of(info), kind, info.get("label") or ""))
   title = {"raw": "Raw weights, last round", "ema": "Averaged weights (EMA), last round"}[weights]
   return Table(title, columns, rows)
 
@@ -159,8 +166,16 @@ def metric_cell(part: Mapping[str, Any] | None) -> Cell:
   """mean (SD), the median in small print, the seeds on hover."""
   if part is None or not part["values"]:
     return Cell(ABSENT)
-  spread = f" ({digits(part['sd'])})" if len(part["values"]) > 1 else ""
-  return Cell(digits(part["mean"]) + spread, f"median {number(part['median'])}", seeds_text(part))
+  return Cell(mean_sd(part), f"median {number(part['median'])}", seeds_text(part))
+
+
+def mean_sd(part: Mapping[str, Any]) -> str:
+  """"4.70 (0.68)": the mean to three digits, the standard deviation to as many decimals, or one digit of it at least."""
+  mean, sd = float(part["mean"]), float(part["sd"] if part["sd"] is not None else math.nan)
+  if len(part["values"]) < 2 or not math.isfinite(mean) or not math.isfinite(sd) or 0 < abs(mean) < 1e-3:
+    return digits(mean) + (f" ({digits(sd)})" if len(part["values"]) > 1 and math.isfinite(mean) else "")
+  decimals = max(_decimals(mean, 3), min(_decimals(sd, 1), 5) if sd else 0)
+  return f"{mean:,.{decimals}f} ({sd:,.{decimals}f})".replace("-", "−") if sd else f"{digits(mean)} (0)"
 
 
 def seeds_text(part: Mapping[str, Any]) -> str:
@@ -198,7 +213,7 @@ def markdown(table: Table) -> str:
   return "\n".join(lines) + "\n"
 
 
-def _headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, str]]:
+def headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, str]]:
   present = {name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")}
   present |= set(summary["perfect"]) if not present else set()
   found: list[tuple[str, str, str]] = []
@@ -211,7 +226,7 @@ def _headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, 
   return found or [(name, name, "") for name in sorted(present)[:6]]
 
 
-def _baseline_name(summary: Mapping[str, Any]) -> str:
+def baseline_name(summary: Mapping[str, Any]) -> str:
   return str(summary["baseline"]).rsplit("/", 1)[-1]
 
 
@@ -227,7 +242,7 @@ def _test_cell(test: Mapping[str, Any] | None) -> Cell:
     return Cell(ABSENT)
   difference = digits(abs(float(test["difference"])))
   sign = "+" if float(test["difference"]) > 0 else "−" if float(test["difference"]) < 0 else ""
-  return Cell(sign + difference, f"p {probability(float(test['p_holm']))}",
+  return Cell(f"{sign}{difference}, p {probability(float(test['p_holm']))}", f"{test['pairs']} pairs",
               f"against {test['baseline']} over {test['pairs']} pairs of seeds: p {probability(float(test['p']))}, "
               f"after Holm {probability(float(test['p_holm']))}")
 
@@ -247,9 +262,12 @@ def _cost_cell(info: Mapping[str, Any]) -> Cell:
   return Cell(f"{relative:.2f}×", f"{1e3 * cost:.3g} ms" if cost else "", f"{1e3 * cost:.3g} ms per seed and round" if cost else "")
 
 
-def rows_of_seeds(summary: Mapping[str, Any], weights: str) -> Iterable[tuple[str, str, str]]:
-  """(arm, metric, all values) for the small print."""
-  for arm, metrics in summary["arms"].items():
-    for name, heading, _ in _headline(summary, weights):
-      if f"{weights}/{name}" in metrics:
-        yield arm, heading, ", ".join(number(value) for value in metrics[f"{weights}/{name}"]["values"])
+def seeds_table(summary: Mapping[str, Any]) -> Table:
+  """Every value of every seed of the headline metrics: the small print."""
+  columns = [(weights, name, heading) for weights in ("raw", "ema") for name, heading, _ in headline(summary, weights)]
+  rows = []
+  for arm, info in summary["info"].items():
+    parts = [summary["arms"][arm].get(f"{weights}/{name}") for weights, name, _ in columns]
+    cells = [Cell(", ".join(number(value) for value in part["values"]) if part else ABSENT, hover=seeds_text(part) if part else "") for part in parts]
+    rows.append(Row(arm, cells, mark_of(info)))
+  return Table("Every seed", [(f"{weights} {heading}", "") for weights, _, heading in columns], rows)

@@ -1,0 +1,110 @@
+"""Eight Gaussians on a ring, four of them with a twentieth of the others' mass: which methods keep every mode?
+
+Protocol card `ring_rls`: De Meulemeester et al., 2021 (RLS-GAN, arXiv:2104.02373), table "synthetic, imbalanced".
+  data        8 modes at 2.5 (cos, sin)(2 pi i / 8), sigma .05, weights .05 for i = 1..4 and 1 for the rest; fresh samples
+  players     G 25-128-128-2 and D 2-128-128-1, tanh, Glorot; non-saturating; alternating 1:1; Adam 1e-3 (.5, .999); batch 64; 30,000 rounds
+  evaluation  10,000 samples of the last iterate; a mode counts with 50 samples within 3 sigma (as published), with 1, and with a quarter of its due
+Published (10 runs, t = 50): GAN 5.0 (1.1) modes, .92 (.02) within 3 sigma; PacGAN2 5.4 (1.4), .92 (.03); BuresGAN 5.8 (1.4), .76 (.27).
+A perfect sampler: 8 modes, .989 within 3 sigma, KL .0004.
+
+  gan-jax run --config=experiments/ring_rls.py --workdir=runs/ring_rls            10 seeds, 17 arms; minutes an arm: see README.md beside this
+  gan-jax run --config=experiments/ring_rls.py:quick --workdir=runs/ring_quick    2 seeds, 2,000 rounds, 5 arms: about a minute
+  gan-jax run --config=experiments/ring_rls.py:tune --workdir=runs/ring_tune      3 settings of each method's own knob, on seeds that are not reported
+
+`pacgan2` holds the samples of a batch (64, so 32 packs), `pacgan2_packs` the packs (64, so 128 samples), as PacGAN's paper does.
+"""
+
+from ml_collections import ConfigDict
+
+ADAM = {"name": "adam", "learning_rate": 1e-3, "b1": 0.5, "b2": 0.999}
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  config = ConfigDict(
+    {
+      "question": "Eight Gaussians on a ring, four of them rare: which methods keep every mode?",
+      "seeds": 10,
+      "num_steps": 30_000,
+      "batch_size": 64,
+      "batch_unit": "samples",
+      "data": {"name": "ring", "num_modes": 8, "radius": 2.5, "sigma": 0.05, "weights": (0.05,) * 4 + (1.0,) * 4},
+      "generator": {"name": "mlp", "out": 2, "features": (128, 128), "activation": "tanh"},
+      "discriminator": {"name": "mlp", "features": (128, 128), "activation": "tanh"},
+      "objective": {"name": "non_saturating"},
+      "prior": {"name": "normal", "size": 25},
+      "optimizers": {"generator": ADAM, "discriminator": ADAM},
+      "discriminator_terms": {},
+      "generator_terms": {},
+      "view": {},
+      "transforms": {},
+      "game": {"name": "gan", "ema_decay": 0.999},
+      "evaluation": {"num_samples": 10_000, "thresholds": (1, 10, 50), "every": 500, "monitor_samples": 2500, "distances": True},
+      "arms": ARMS,
+    },
+    convert_dict=False,
+  )
+  if arg == "quick":
+    config.update({"seeds": 2, "num_steps": 2000})
+    config.evaluation.update({"num_samples": 2500, "thresholds": (1,), "every": 250})
+    config.arms = {name: ARMS[name] for name in ("vanilla", "minibatch_discrimination", "pacgan2", "rpgan_r1_r2", "veegan")}
+  elif arg == "tune":
+    config.seeds = (100, 101, 102)
+    config.evaluation.every = 5000
+    config.arms = TUNED
+  elif arg is not None:
+    raise ValueError(f"no form {arg!r} of this experiment; use quick or tune")
+  return config
+
+
+RELATIVISTIC = {"objective": {"name": "relativistic_paired"}}
+WASSERSTEIN = {"objective": {"name": "wasserstein"}, "game.n_critic": 5}
+VEEGAN = {
+  "game": {
+    "name": "veegan",
+    "ema_decay": 0.999,
+    "reconstructor": {"name": "mlp", "out": 25, "features": (128, 128), "activation": "tanh"},
+  },
+  "objective": None,
+  "optimizers.reconstructor": ADAM,
+}
+MGAN = {
+  "game": {"name": "mgan", "ema_decay": 0.999, "num_generators": 4},
+  "objective": None,
+  "generator.heads": 4,
+  "discriminator.out": 5,
+}
+
+ARMS = {
+  "vanilla": {},
+  "wide_discriminator": {"discriminator.features": (256, 256)},
+  "minibatch_discrimination": {"discriminator.across": {"name": "minibatch_discrimination", "num_kernels": 20, "dim": 5}},
+  "minibatch_stddev": {"discriminator.across": {"name": "minibatch_stddev", "group_size": 4}},
+  "pacgan2": {"view.pack.size": 2},
+  "pacgan4": {"view.pack.size": 4},
+  "pacgan2_packs": {"view.pack.size": 2, "batch_unit": "packs"},
+  "pacgan4_packs": {"view.pack.size": 4, "batch_unit": "packs"},
+  "r1": {"discriminator_terms.r1.gamma": 0.1},
+  "rpgan_r1_r2": {**RELATIVISTIC, "discriminator_terms.r1.gamma": 0.1, "discriminator_terms.r2.gamma": 0.1},
+  "wgan_gp": {**WASSERSTEIN, "discriminator_terms.wgan_gp.weight": 0.1},
+  "dragan": {"discriminator_terms.dragan.weight": 1.0},
+  "mode_seeking": {"generator_terms.mode_seeking.weight": 0.1},
+  "buresgan": {"generator_terms.bures.weight": 1.0},
+  "veegan": VEEGAN,
+  "mgan": MGAN,
+  "unrolled5": {"transforms.unroll.steps": 5},
+}
+
+# Three settings of each method's own knob; the protocol's knobs (widths, learning rates, batch) stay.
+TUNED = {
+  **{f"r1_{g:g}": {"discriminator_terms.r1.gamma": g} for g in (0.01, 0.1, 1.0)},
+  **{
+    f"rpgan_r1_r2_{g:g}": {**RELATIVISTIC, "discriminator_terms.r1.gamma": g, "discriminator_terms.r2.gamma": g}
+    for g in (0.01, 0.1, 1.0)
+  },
+  **{f"wgan_gp_{w:g}": {**WASSERSTEIN, "discriminator_terms.wgan_gp.weight": w} for w in (0.1, 1.0, 10.0)},
+  **{f"dragan_{w:g}": {"discriminator_terms.dragan.weight": w} for w in (0.1, 1.0, 10.0)},
+  **{f"mode_seeking_{w:g}": {"generator_terms.mode_seeking.weight": w} for w in (0.01, 0.1, 1.0)},
+  **{f"buresgan_{w:g}": {"generator_terms.bures.weight": w} for w in (0.1, 1.0, 10.0)},
+  **{f"veegan_{w:g}": {**VEEGAN, "game.weight": w} for w in (0.01, 0.1, 1.0)},
+  **{f"mgan_{b:g}": {**MGAN, "game.beta": b} for b in (0.01, 0.1, 1.0)},
+}

@@ -1,0 +1,117 @@
+"""What there is to name in a config, read from the source files without importing them: `gan-jax list` answers at once."""
+
+import ast
+import os
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from gan_jax.lab.errors import UsageError, nearest
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+KINDS: Mapping[str, Mapping[str, str]] = {  # kind -> heading (the slot in a config) -> module
+  "methods": {
+    "objective": "objectives",
+    "discriminator_terms": "penalties",
+    "generator_terms": "diversity",
+    "view": "views",
+    "transforms": "transforms",
+    "game": "games",
+    "prior": "priors",
+    "optimizers": "optimizers",
+  },
+  "datasets": {"data": "data"},
+  "metrics": {"metrics": "metrics"},
+  "networks": {"networks": "networks"},
+  "experiments": {"experiments": "experiments"},
+}
+
+
+class Entry(NamedTuple):
+  slot: str
+  name: str
+  sentence: str  # the docstring's first line
+
+
+def entries(kind: str) -> list[Entry]:
+  """Everything of a kind, in the order of its slots.
+
+  Raises:
+    UsageError: no such kind.
+  """
+  if kind not in KINDS:
+    raise UsageError(f"list {kind}: nothing of that kind{nearest(kind, KINDS)}")
+  if kind == "experiments":
+    return list(_experiments())
+  return [Entry(slot, name, sentence) for slot, module in KINDS[kind].items() for name, sentence in _public(module).items()]
+
+
+def text(kind: str) -> str:
+  """The entries as lines of text, grouped by slot."""
+  found = entries(kind)
+  width = max((len(entry.name) for entry in found), default=0)
+  lines, slot = [], None
+  for entry in found:
+    if entry.slot != slot and len(KINDS[kind]) > 1:
+      lines += [*([""] if lines else []), f"{entry.slot}:"]
+    slot = entry.slot
+    lines.append(f"  {entry.name:<{width}}  {entry.sentence}".rstrip())
+  return "\n".join(lines) or f"no {kind} here"
+
+
+def _public(module: str) -> dict[str, str]:
+  """Name -> first line of its docstring, for what a module or package offers in `__all__`, or else for its public functions."""
+  path = os.path.join(PACKAGE, module)
+  if not os.path.isdir(path):
+    return _offered(path + ".py", {})
+  found: dict[str, str] = {}
+  for name in sorted(os.listdir(path)):
+    if name.endswith(".py") and name != "__init__.py":
+      found |= _definitions(_parse(os.path.join(path, name)))
+  return _offered(os.path.join(path, "__init__.py"), found)
+
+
+def _offered(path: str, elsewhere: Mapping[str, str]) -> dict[str, str]:
+  tree = _parse(path)
+  own = _definitions(tree)
+  found = {**elsewhere, **own}
+  for node in tree.body:
+    if isinstance(node, ast.ImportFrom):  # `from layers import MinibatchStddev as minibatch_stddev`, `from gan_jax.gan import gan`
+      source = os.path.join(os.path.dirname(PACKAGE), *(node.module or "").split(".")) + ".py"
+      there = {**elsewhere, **(_definitions(_parse(source)) if (node.module or "").startswith("gan_jax.") else {})}
+      found |= {alias.asname or alias.name: there[alias.name] for alias in node.names if alias.name in there}
+  names = _all(tree) or [name for name in (own or elsewhere) if name[:1].islower()]
+  return {name: found[name] for name in names if name in found}
+
+
+def _all(tree: ast.Module) -> list[str] | None:
+  for node in tree.body:
+    if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+      return [e.value for e in getattr(node.value, "elts", []) if isinstance(e, ast.Constant) and isinstance(e.value, str)]
+  return None
+
+
+def _definitions(tree: ast.Module) -> dict[str, str]:
+  kinds = (ast.FunctionDef, ast.ClassDef)
+  return {n.name: _sentence(ast.get_docstring(n)) for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")}
+
+
+def _experiments() -> Iterator[Entry]:
+  """The files in ./experiments, or else in the checkout that this package lies in."""
+  for folder in ("experiments", os.path.join(os.path.dirname(PACKAGE), "experiments")):
+    if os.path.isdir(folder):
+      for name in sorted(os.listdir(folder)):
+        if name.endswith(".py") and not name.startswith("_"):
+          yield Entry("experiments", os.path.join(os.path.relpath(folder), name), _sentence(ast.get_docstring(_parse(os.path.join(folder, name)))))
+      return
+
+
+def _parse(path: str) -> ast.Module:
+  try:
+    with open(path, "rb") as file:
+      return ast.parse(file.read())
+  except (OSError, SyntaxError, ValueError):  # a user's unfinished experiment should not break the list
+    return ast.Module(body=[], type_ignores=[])
+
+
+def _sentence(docstring: str | None) -> str:
+  return (docstring or "").strip().partition("\n")[0]

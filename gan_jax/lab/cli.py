@@ -1,0 +1,181 @@
+"""The command line: run, report, show, list. What goes wrong is one line on stderr and an exit code.
+
+Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted and resumable,
+130 interrupted. JAX is imported only by the commands that need it.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from gan_jax.lab.errors import GanJaxError, UsageError, nearest, show
+
+if TYPE_CHECKING:
+  from gan_jax.lab.config import Resolved
+
+COMMANDS = ("run", "report", "show", "list")
+EPILOG = """\
+  gan-jax run --config=experiments/ring_imbalanced.py --workdir=runs/ring
+  gan-jax run --config=experiments/ring_imbalanced.py:quick --workdir=runs/quick --arms=vanilla,pacgan2+r1 --config.num_steps=1000
+
+--config.key=value changes the base config before the arms; key is dotted: --config.generator.features=64,64
+The same command again continues a run where it stopped.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Run one command; returns the exit code."""
+  arguments = list(sys.argv[1:] if argv is None else argv)
+  for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, "reconfigure"):
+      stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows "?"
+  try:
+    with warnings.catch_warnings():
+      warnings.showwarning = lambda message, *rest, **kwargs: print(f"gan-jax: warning: {message}", file=sys.stderr)
+      options, overrides = parse(arguments)
+      return {"run": run, "report": report, "show": show_config, "list": show_list}[options.command](options, overrides)
+  except GanJaxError as error:
+    if "--traceback" in arguments:
+      traceback.print_exc()
+    print(f"gan-jax: {error}", file=sys.stderr)
+    return error.exit_code
+  except KeyboardInterrupt:
+    print("gan-jax: interrupted; the same command continues the run", file=sys.stderr)
+    return 130
+  except BrokenPipeError:  # `gan-jax list methods | head`
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  resolved = _load(options, overrides)
+  from gan_jax.lab import cache, resolve, train
+
+  cache.compile_to_disk()
+  resolve.build_all(resolved)  # every arm, before anything compiles or a directory is made
+  train.run(resolved, options.workdir, quiet=options.quiet)
+  return 0
+
+
+def report(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import report, summary
+
+  path = report.report(options.directories)
+  report.print_table(summary.combine([summary.read_run(directory) for directory in options.directories])[0])
+  print(path)
+  return 0
+
+
+def show_config(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  resolved = _load(options, overrides)
+  from gan_jax.lab import config, resolve
+
+  experiments = resolve.build_all(resolved)
+  count = len(config.seeds(resolved.base))
+  print(f"{resolved.experiment}: {resolved.question}\n\nbase config\n{json.dumps(config.as_json(resolved.base), indent=2)}\n")
+  for name, experiment in experiments.items():
+    arm = resolved.arms[name]
+    print(f"arm {name}")
+    for key, (old, new) in config.differences(resolved.base, arm).items():
+      print(f"  {key}: {show(old)} -> {show(new)}")
+    for player, rows in resolve.parameter_table(experiment.shapes).items():
+      print(f"  {player}: {sum(size for _, _, size in rows):,} parameters")
+      for path, shape, size in rows:
+        print(f"    {path:<40} {shape!s:<16} {size:>10,}")
+    rounds = arm.num_steps
+    turns = ", ".join(f"{len(list(same))} x {' + '.join(names)}" for names, same in itertools.groupby(experiment.game.turns))
+    print(f"  a round: {turns}; {experiment.round_size:,} real samples, in packs of {experiment.game.pack_size}")
+    print(f"  {count} seeds x {rounds:,} rounds: {count * rounds * experiment.round_size:,} real samples\n")
+  return 0
+
+
+def show_list(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import catalogue
+
+  print(catalogue.text(options.what))
+  return 0
+
+
+class Parser(argparse.ArgumentParser):
+  """argparse, with its complaints on one line."""
+
+  def error(self, message: str) -> NoReturn:
+    raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+  """The options, and the overrides `key=value` of `--config.key=value` or `--config.key value`."""
+  rest, overrides = _overrides(arguments)
+  parser, commands = _parsers()
+  if rest and not rest[0].startswith("-") and rest[0] not in COMMANDS:
+    raise UsageError(f"{show(rest[0])} is no command{nearest(rest[0], COMMANDS)}")
+  options, unknown = parser.parse_known_args(rest)
+  if not options.command:
+    raise UsageError(f"no command; one of: {', '.join(COMMANDS)}; see gan-jax --help")
+  if unknown:
+    flags = [flag for action in commands[options.command]._actions for flag in action.option_strings if flag.startswith("--")]
+    raise UsageError(f"{options.command} knows no {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
+  if overrides and options.command not in ("run", "show"):
+    raise UsageError(f"--config.{overrides[0]}: {options.command} reads no config; run and show do")
+  for name, example in (("config", "FILE.py"), ("workdir", "DIR"), ("what", "methods")):
+    if name in options and not getattr(options, name):
+      flag = f"--{name}={example}" if name != "what" else "what to list, such as methods"
+      raise UsageError(f"{options.command} needs {flag}")
+  return options, overrides
+
+
+def _overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+  rest, overrides = [], []
+  waiting = iter(arguments)
+  for argument in waiting:
+    if not argument.startswith("--config."):
+      rest.append(argument)
+      continue
+    override = argument.removeprefix("--config.")
+    if "=" not in override:
+      value = next(waiting, None)
+      if value is None or value.startswith("--"):
+        raise UsageError(f"{argument} needs a value: {argument}=value")
+      override = f"{override}={value}"
+    overrides.append(override)
+  return rest, overrides
+
+
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+  parser = Parser(
+    prog="gan-jax",
+    description="Compare methods against mode collapse: train, evaluate, report.",
+    epilog=EPILOG,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  subparsers = parser.add_subparsers(dest="command", metavar="{" + ",".join(COMMANDS) + "}", parser_class=Parser)
+  helps = {
+    "run": "train and evaluate the arms of an experiment, then compare them; continues by itself",
+    "report": "rebuild the comparison from results on disk, over one or several run directories",
+    "show": "the resolved config, the arms' differences and the parameters; trains nothing",
+    "list": "names for a config: methods, datasets, metrics, networks, experiments",
+  }
+  commands = {name: subparsers.add_parser(name, help=text, description=text, allow_abbrev=False) for name, text in helps.items()}
+  for name in ("run", "show"):
+    commands[name].add_argument("--config", metavar="FILE[:arg]", help="the experiment's file; arg goes to its get_config")
+    commands[name].add_argument("--arms", metavar="a,b+c", help="which arms, and which compositions of arms; all by default")
+  commands["run"].add_argument("--workdir", metavar="DIR", help="where results go")
+  commands["run"].add_argument("--quiet", action="store_true", help="no progress")
+  commands["report"].add_argument("directories", metavar="DIR", nargs="+", help="run directories")
+  commands["list"].add_argument("what", metavar="WHAT", nargs="?", help="methods, datasets, metrics, networks or experiments")
+  for command in commands.values():
+    command.add_argument("--traceback", action="store_true", help="where an error comes from")
+  return parser, commands
+
+
+def _load(options: argparse.Namespace, overrides: Sequence[str]) -> "Resolved":
+  from gan_jax.lab import config
+
+  return config.load(options.config, overrides, options.arms)

@@ -1,0 +1,299 @@
+"""From names to functions, and from a config to a Game: the one place that reads the slots, for every method alike.
+
+A name is looked up in the module of its slot, or imported from the user's own module ("my_lab.terms:repel"). Every section is checked whole
+before the first function is called.
+"""
+
+import functools
+import importlib
+import inspect
+import json
+import math
+import os
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from gan_jax import core, views
+from gan_jax.data.base import Data
+from gan_jax.lab import binding
+from gan_jax.lab.cache import ArrayCache
+from gan_jax.lab.config import Resolved, as_dict, from_json
+from gan_jax.lab.errors import DataError, GanJaxError, UsageError, blame, nearest
+from gan_jax.lab.schema import OPEN, Plain
+
+MODULES = {  # where a slot's names live; the last is searched last
+  "data": ("gan_jax.data",),
+  "generator": ("gan_jax.networks",),
+  "discriminator": ("gan_jax.networks",),
+  "objective": ("gan_jax.objectives",),
+  "prior": ("gan_jax.priors",),
+  "optimizers": ("gan_jax.optimizers", "optax"),
+  "discriminator_terms": ("gan_jax.penalties",),
+  "generator_terms": ("gan_jax.diversity",),
+  "view": ("gan_jax.views",),
+  "transforms": ("gan_jax.transforms",),
+  "game": ("gan_jax.games",),
+}
+NETWORKS = MODULES["generator"]
+MAKES = {  # what the result of a slot's function must have
+  "data": ("sample", "shape"),
+  "generator": ("init", "apply"),
+  "discriminator": ("init", "apply"),
+  "objective": ("discriminator", "generator"),
+  "prior": ("sample",),
+  "optimizers": ("init", "update"),
+  "view": ("apply", "size"),
+  "transforms": ("players", "turns"),
+  "game": ("players", "turns"),
+}
+SUPPLIED = {"generator": ("out",)}  # settings that follow from the data where a section leaves them out
+SLOTS = ("generator", "discriminator", "objective", "prior", "optimizers", "discriminator_terms", "generator_terms", "view")
+
+
+class Experiment(NamedTuple):
+  """What one arm trains: `round_size` real examples go into each round of `game`. `shapes` is its state without values, once traced."""
+
+  data: Data
+  game: core.Game
+  round_size: int
+  shapes: core.GanState | None = None
+
+
+class Call(NamedTuple):
+  """A section that has been looked up and checked, not yet called."""
+
+  function: Callable[..., Any]
+  settings: Mapping[str, Any]  # values, or further Calls
+  where: str
+  slot: str
+
+
+class Plan(NamedTuple):
+  data: Call
+  slots: Mapping[str, Any]  # slot -> Call, or key -> Call
+  game: Call
+  transforms: tuple[Call, ...]
+
+
+def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
+  """The data and the game of one complete config.
+
+  Raises:
+    UsageError: a name, setting, slot or player that does not fit, or a batch that does not divide into packs.
+    DataError: the data cannot be read.
+  """
+  values = as_dict(config)
+  plan = check(values)
+  data = _data(json.dumps(values["data"]))
+  offered = {"generator": {"out": data.shape}}
+  slots = {
+    slot: {key: _make(call) for key, call in calls.items()} if isinstance(calls, dict) else _make(calls, offered.get(slot, {}))
+    for slot, calls in plan.slots.items()
+  }
+  if "view" in slots:
+    slots["view"] = views.chain(*slots["view"].values())
+  game = _make(plan.game, slots)
+  players = {name: None for name in slots.get("optimizers", {}) if name not in game.players}
+  if players:
+    name = next(iter(players))
+    raise UsageError(f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}')
+  for call in plan.transforms:
+    game = _make(call, position=(game,))
+  return Experiment(data, game, round_size(values, game))
+
+
+def build_all(resolved: Resolved) -> dict[str, Experiment]:
+  """Every arm, built and traced through one round, so that shapes that do not fit are told before anything compiles."""
+  experiments = {}
+  for name, config in resolved.arms.items():
+    try:
+      experiment = build(config)
+      experiments[name] = experiment._replace(shapes=trace(experiment))
+    except GanJaxError as error:
+      raise type(error)(f'arm "{name}": {error}') from error
+  return experiments
+
+
+def trace(experiment: Experiment) -> core.GanState:
+  """The shapes of the state, from an abstract run of `init`, `step` and `sample`: nothing is computed."""
+  algorithm = core.build(experiment.game)
+
+  def run(key: Any) -> Any:
+    batch = experiment.data.sample(key, experiment.round_size)
+    state = algorithm.init(key, batch)
+    return state, algorithm.step(state, batch, key)[0], algorithm.sample(state, key, batch)
+
+  try:
+    state, _, samples = jax.eval_shape(run, jax.random.key(0))
+  except Exception as error:
+    raise UsageError(_said(error)) from error
+  made, wanted = tuple(samples.shape[1:]), tuple(experiment.data.shape)
+  if made != wanted:
+    raise UsageError(f"generator: makes examples of shape {made}, the data's are {wanted}; set generator.out = {wanted}")
+  return state
+
+
+def parameter_table(state: core.GanState) -> dict[str, list[tuple[str, tuple[int, ...], int]]]:
+  """For each player, `(path, shape, count)` of every parameter."""
+  return {
+    player: [
+      (jax.tree_util.keystr(path, simple=True, separator="/"), tuple(leaf.shape), math.prod(leaf.shape))
+      for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    ]
+    for player, params in state.params.items()
+  }
+
+
+def round_size(config: Mapping[str, Plain], game: core.Game) -> int:
+  """Real examples of one round: `batch_size` samples, or packs, for each turn of the busiest player."""
+  batch, pack = config["batch_size"], game.pack_size
+  if config["batch_unit"] == "packs":
+    batch *= pack
+  if batch % pack:
+    near = max(1, round(batch / pack)) * pack
+    raise UsageError(f'batch_size = {batch}: cannot be cut into packs of {pack}; use {near}, or batch_unit = "packs"')
+  return batch * core.slices_per_round(game)
+
+
+def check(config: Mapping[str, Plain]) -> Plan:
+  """Look every name up and hold every section against its function's signature; calls nothing."""
+  data = _call("data", config["data"], "data", {"cache"})
+  game = _call("game", config["game"], "game", SLOTS, nested=NETWORKS)
+  slots: dict[str, Any] = {}
+  for slot in SLOTS:
+    if slot in OPEN and _present(config[slot]):
+      slots[slot] = {key: _call(slot, {"name": key, **entry}, f"{slot}.{key}") for key, entry in _present(config[slot]).items()}
+    elif slot not in OPEN and config[slot]:
+      slots[slot] = _call(slot, config[slot], slot)
+  _check_slots(game, config["game"]["name"], slots)
+  transforms = tuple(
+    _call("transforms", {"name": key, **entry}, f"transforms.{key}", position=1)
+    for key, entry in _present(config["transforms"]).items()
+  )
+  return Plan(data, slots, game, transforms)
+
+
+def resolve(where: str, name: str, *modules: str) -> Callable[..., Any]:
+  """The function of that name in the first of the modules that has it, or "package.module:function" from anywhere.
+
+  Raises:
+    UsageError: with the nearest name there is.
+  """
+  if ":" in name:
+    return _own(where, name)
+  choices: list[str] = []
+  for path in modules:
+    module = importlib.import_module(path)
+    names = public(module)
+    if name in names:
+      return getattr(module, name)
+    choices += names
+  raise UsageError(f'{where} "{name}": no such name in {" or ".join(modules)}{nearest(name, choices)}')
+
+
+def public(module: ModuleType) -> list[str]:
+  """The functions a module offers: those in `__all__`, or else those without an underscore that are its own."""
+  names = getattr(module, "__all__", None) or [
+    name for name, value in vars(module).items() if getattr(value, "__module__", "").startswith(module.__name__)
+  ]
+  return sorted(name for name in names if name[:1].islower() and callable(getattr(module, name, None)))
+
+
+def _own(where: str, name: str) -> Callable[..., Any]:
+  path, _, attribute = name.partition(":")
+  try:
+    module = importlib.import_module(path)
+  except ModuleNotFoundError as error:
+    if error.name is None or not (path + ".").startswith(error.name + "."):
+      raise UsageError(f'{where} "{name}": {blame(error)}') from error
+    raise UsageError(f'{where} "{name}": no module "{error.name}" beside the config file, in the working directory or installed') from None
+  except Exception as error:
+    raise UsageError(f'{where} "{name}": {blame(error)}') from error
+  function = getattr(module, attribute, None)
+  if not callable(function):
+    raise UsageError(f'{where} "{name}": no such function in {path}{nearest(attribute, public(module))}')
+  return function
+
+
+def _call(
+  slot: str, section: Mapping[str, Plain], where: str, offered: Sequence[str] | set[str] = (), *, position: int = 0, nested: Sequence[str] = ()
+) -> Call:
+  """Look the section's function up and check the section, and the sections inside it, which come from the same modules or from `nested`."""
+  modules = MODULES[slot]
+  name = section["name"]
+  function = resolve(where, name, *modules)
+  try:
+    by_position = list(inspect.signature(function).parameters)[:position]
+  except (TypeError, ValueError):
+    raise UsageError(f'{where} "{name}": not a function with named settings') from None
+  values = {key: value for key, value in section.items() if key != "name"}
+  binding.check(function, values, where, {*offered, *by_position}, SUPPLIED.get(slot, ()), limits=":" not in name)
+  calls = {key: _inner(slot, value, f"{where}.{key}", nested or modules) for key, value in values.items()}
+  return Call(function, calls, where, slot)
+
+
+def _present(section: Mapping[str, Plain] | None) -> Mapping[str, Plain]:
+  """The entries of an open section that an arm has not removed."""
+  return {key: entry for key, entry in (section or {}).items() if entry is not None}
+
+
+def _inner(slot: str, value: Plain, where: str, modules: Sequence[str]) -> Any:
+  if not (isinstance(value, dict) and "name" in value):
+    return value
+  if not isinstance(value["name"], str):
+    raise UsageError(f"{where}.name = {value['name']!r}: needs the name of a function")
+  function = resolve(where, value["name"], *modules)
+  values = {key: entry for key, entry in value.items() if key != "name"}
+  binding.check(function, values, where, limits=":" not in value["name"])
+  return Call(function, {key: _inner(slot, entry, f"{where}.{key}", modules) for key, entry in values.items()}, where, "")
+
+
+def _check_slots(game: Call, name: str, slots: Mapping[str, Any]) -> None:
+  """A game takes the slots that its function's signature names; those without a default it must get."""
+  parameters = inspect.signature(game.function).parameters
+  takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+  for slot in slots:
+    if slot not in parameters and not takes_any:
+      raise UsageError(f'game "{name}" takes no {slot}; set {slot} = None in this arm')
+  for slot in SLOTS:
+    if slot in parameters and parameters[slot].default is inspect.Parameter.empty and slot not in slots:
+      raise UsageError(f'{slot} is missing: game "{name}" needs one')
+
+
+def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[Any, ...] = ()) -> Any:
+  """Call the function; what it says about its settings becomes one line that names the section."""
+  takes = inspect.signature(call.function).parameters
+  given = {key: value for key, value in (offered or {}).items() if key in takes or call.slot == "game"}
+  given |= {key: _make(value) if isinstance(value, Call) else value for key, value in call.settings.items()}
+  try:
+    made = call.function(*position, **given)
+  except GanJaxError:
+    raise
+  except (OSError, ImportError) as error:
+    raise DataError(f"{call.where}: {error}") from error
+  except Exception as error:
+    raise UsageError(f"{call.where}: {_said(error)}") from error
+  lacks = [name for name in MAKES.get(call.slot, ()) if not hasattr(made, name)]
+  if lacks or (call.slot.endswith("_terms") and not (callable(made) or hasattr(made, "apply"))):
+    raise UsageError(f"{call.where}: {call.function.__name__} gives a {type(made).__name__}, which is no {call.slot.replace('_', ' ').removesuffix('s')}")
+  return made
+
+
+@functools.lru_cache(maxsize=8)
+def _data(section: str) -> Data:
+  """Arms share their data: it is built once for each distinct section."""
+  values = as_dict(from_json(json.loads(section)))
+  return _make(_call("data", values, "data", {"cache"}), {"cache": ArrayCache("data")})
+
+
+def _said(error: Exception) -> str:
+  """The message alone where this package raised it on purpose; anything else with the line of code that it came from."""
+  package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  frames = traceback.extract_tb(error.__traceback__)
+  deliberate = isinstance(error, ValueError | TypeError) and frames[-1].filename.startswith(package + os.sep)
+  return str(error) if deliberate else blame(error)

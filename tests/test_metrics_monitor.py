@@ -1,0 +1,47 @@
+"""The live monitor: what it says of health, collapse and hopping between modes, with and without known modes."""
+
+import numpy as np
+import pytest
+
+from gan_jax.data import ring
+from gan_jax.metrics import kmeans_modes, monitor
+
+DATA = ring(radius=2.5, sigma=0.05)
+
+
+def points(modes, spread=0.05, seed=0):
+  return DATA.modes.centers[np.asarray(modes)] + spread * np.random.default_rng(seed).standard_normal((len(modes), 2))
+
+
+def test_health_collapse_and_churn():
+  real, healthy = points(np.arange(512) % 8, seed=1), points(np.arange(512) % 8)
+  values, modes = monitor(healthy, real, DATA)
+  assert values["modes"] == 8 and values["high_quality"] > 0.97 and values["diversity"] == pytest.approx(1, abs=0.1)
+  assert "churn" not in values
+  values, modes = monitor(points(np.zeros(512, int)), real, DATA, modes)
+  assert values["modes"] == 1 and values["diversity"] < 0.1 and values["churn"] == pytest.approx(7 / 8)
+  values, modes = monitor(points(np.ones(512, int)), real, DATA, modes)  # hops: as collapsed, elsewhere
+  assert values["modes"] == 1 and values["churn"] == 1
+  values, modes = monitor(points(np.ones(512, int), seed=2), real, DATA, modes)
+  assert values["churn"] == 0
+  values, modes = monitor(np.full((512, 2), np.nan), real, DATA, modes)
+  assert values == {"modes": 0, "high_quality": 0, "diversity": 0, "churn": 1}
+
+
+def test_without_labels_bins_of_real_samples_stand_in():
+  real = points(np.arange(1024) % 8, seed=3)
+  data = DATA._replace(modes=None)
+  values, _ = monitor(points(np.arange(512) % 8), real, data)
+  assert values["modes"] > 40 and values["high_quality"] > 0.9
+  values, _ = monitor(points(np.zeros(512, int)), real, data)
+  assert values["modes"] < 15
+  fitted = data._replace(modes=kmeans_modes(real, 8))
+  values, _ = monitor(points(np.arange(512) % 8), real, fitted)
+  assert values["modes"] == 8
+  assert not fitted.modes.assign(np.array([[0.0, 0.0], [np.nan, 0.0]])).high_quality.any()
+  assert fitted.modes.assign(real).high_quality.mean() == pytest.approx(fitted.modes.quality, abs=0.01)
+
+
+def test_more_bins_than_samples_is_refused():
+  with pytest.raises(ValueError, match="50 bins need at least as many real samples, got 10"):
+    kmeans_modes(np.zeros((10, 2)))
