@@ -20,40 +20,37 @@ ADAM = {"name": "adam", "learning_rate": 1e-3, "b1": 0.5, "b2": 0.999}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  config = ConfigDict(
-    {
-      "question": "Eight Gaussians on a ring, four of them rare: which methods keep every mode?",
-      "seeds": 10,
-      "num_steps": 30_000,
-      "batch_size": 64,
-      "batch_unit": "samples",
-      "data": {"name": "ring", "num_modes": 8, "radius": 2.5, "sigma": 0.05, "weights": (0.05,) * 4 + (1.0,) * 4},
-      "generator": {"name": "mlp", "out": 2, "features": (128, 128), "activation": "tanh"},
-      "discriminator": {"name": "mlp", "features": (128, 128), "activation": "tanh"},
-      "objective": {"name": "non_saturating"},
-      "prior": {"name": "normal", "size": 25},
-      "optimizers": {"generator": ADAM, "discriminator": ADAM},
-      "discriminator_terms": {},
-      "generator_terms": {},
-      "view": {},
-      "transforms": {},
-      "game": {"name": "gan", "ema_decay": 0.999},
-      "evaluation": {"num_samples": 10_000, "thresholds": (1, 10, 50), "every": 500, "monitor_samples": 2500, "distances": True},
-      "arms": ARMS,
-    },
-    convert_dict=False,
-  )
+  config = {
+    "question": "Eight Gaussians on a ring, four of them rare: which methods keep every mode?",
+    "seeds": 10,
+    "num_steps": 30_000,
+    "batch_size": 64,
+    "batch_unit": "samples",
+    "data": {"name": "ring", "num_modes": 8, "radius": 2.5, "sigma": 0.05, "weights": (0.05,) * 4 + (1.0,) * 4},
+    "generator": {"name": "mlp", "out": 2, "features": (128, 128), "activation": "tanh"},
+    "discriminator": {"name": "mlp", "features": (128, 128), "activation": "tanh"},
+    "objective": {"name": "non_saturating"},
+    "prior": {"name": "normal", "size": 25},
+    "optimizers": {"generator": ADAM, "discriminator": ADAM},
+    "discriminator_terms": {},
+    "generator_terms": {},
+    "view": {},
+    "transforms": {},
+    "game": {"name": "gan", "ema_decay": 0.999},
+    "evaluation": {"num_samples": 10_000, "thresholds": (1, 10, 50), "every": 500, "monitor_samples": 2500, "distances": True},
+    "arms": ARMS,
+  }
   if arg == "quick":
-    config.update({"seeds": 2, "num_steps": 2000})
-    config.evaluation.update({"num_samples": 2500, "thresholds": (1,), "every": 250})
-    config.arms = {name: ARMS[name] for name in ("vanilla", "minibatch_discrimination", "pacgan2", "rpgan_r1_r2", "veegan")}
+    config |= {"seeds": 2, "num_steps": 2000}
+    config["evaluation"] |= {"num_samples": 2500, "thresholds": (1,), "every": 250}
+    config["arms"] = {name: ARMS[name] for name in ("vanilla", "minibatch_discrimination", "pacgan2", "rpgan_r1_r2", "veegan")}
   elif arg == "tune":
-    config.seeds = (100, 101, 102)
-    config.evaluation.every = 5000
-    config.arms = TUNED
+    config["seeds"] = (100, 101, 102)
+    config["evaluation"]["every"] = 5000
+    config["arms"] = TUNED
   elif arg is not None:
     raise ValueError(f"no form {arg!r} of this experiment; use quick or tune")
-  return config
+  return ConfigDict(config, convert_dict=False)
 
 
 RELATIVISTIC = {"objective": {"name": "relativistic_paired"}}

@@ -1,4 +1,4 @@
-"""Mixtures: the sampler on the device follows the law that the modes on the host claim, and bad settings are refused by name."""
+"""Mixtures: samples on the device follow the law that the modes on the host claim; bad settings are refused."""
 
 import doctest
 
@@ -133,7 +133,8 @@ def test_high_dimensional_matches_its_own_law_and_veegans_rule_gives_nothing():
   (lambda: grid(spacing=float("inf")), "spacing must be a positive number"),
   (lambda: mixture([0.0, 1.0], 1.0), "centers must be an array"),
   (lambda: mixture([[0.0], [1.0]], [1.0, 1.0, 1.0]), "sigma must be one number, or one for each of the 2 modes"),
-  (lambda: mixture([[0.0, 1.0], [2.0, 1.0], [0.0, 1.0 + 2e-16]], 0.1), "centers 0 and 2 are the same place: 3 modes would be 2"),
+  (lambda: mixture([[0.0, 1.0], [2.0, 1.0], [0.0, 1.0 + 2e-16]], 0.1),
+   "centers 0 and 2 are the same place: 3 modes would be 2"),
   (lambda: high_dimensional(noise_dimension=1201), "noise_dimension must be at most dimension"),
 ])
 def test_bad_settings_are_refused_in_one_line(build, says):

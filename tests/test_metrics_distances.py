@@ -27,7 +27,8 @@ def test_w1_is_the_optimum_of_the_linear_program():
 def test_sliced_w2_of_a_shift_is_the_mean_square_over_directions():
   x = np.random.default_rng(0).standard_normal((50, 3))
   shift = np.array([1.0, 2.0, -2.0])
-  assert sliced_w2(x, x[::-1] + shift, num_directions=20_000) == pytest.approx((9 / 3) ** 0.5, rel=0.02)  # |shift|^2 / D
+  # |shift|^2 / D = 3
+  assert sliced_w2(x, x[::-1] + shift, num_directions=20_000) == pytest.approx(3**0.5, rel=0.02)
   assert sliced_w2(x[:, :1], x[:, :1] + 0.25) == pytest.approx(0.25)
 
 

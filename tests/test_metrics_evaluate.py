@@ -10,8 +10,10 @@ from gan_jax import metrics
 from gan_jax.data import high_dimensional, ring, stacked_digits, swiss_roll
 from gan_jax.data.base import Data
 
+CASES = [(ring, 2500), (swiss_roll, 2500), (high_dimensional, 200), (stacked_digits, 4000)]
 
-@pytest.mark.parametrize("build, n", [(ring, 2500), (swiss_roll, 2500), (high_dimensional, 200), (stacked_digits, 4000)])
+
+@pytest.mark.parametrize("build, n", CASES)
 def test_real_samples_score_the_perfect_row(build, n):
   data = build()
   expected = metrics.perfect(data, n, replicates=4)

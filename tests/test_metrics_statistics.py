@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan_jax.metrics.statistics import (area_under_modes, bootstrap_ci95, holm, paired_test, summarise, time_to_all_modes,
-                                        wilson_interval)
+from gan_jax.metrics.statistics import (
+  area_under_modes,
+  bootstrap_ci95,
+  holm,
+  paired_test,
+  summarise,
+  time_to_all_modes,
+  wilson_interval,
+)
 
 
 @pytest.mark.parametrize("successes, n", [(0, 10), (3, 10), (10, 10), (1, 50)])
@@ -79,4 +86,5 @@ def test_time_and_area():
   assert time_to_all_modes([0, 500, 1000, 1500], [1, 8, 3, 8], 8) == 500
   assert time_to_all_modes([0, 500], [1, 7], 8) == math.inf
   assert area_under_modes([0, 10, 20], [0, 8, 8], 8) == pytest.approx(0.75)
-  assert area_under_modes([0, 10, 100], [8, 8, 0], 8) == pytest.approx((10 + 45) / 100) and area_under_modes([5], [4], 8) == 0.5
+  assert area_under_modes([0, 10, 100], [8, 8, 0], 8) == pytest.approx((10 + 45) / 100)
+  assert area_under_modes([5], [4], 8) == 0.5

@@ -1,4 +1,4 @@
-"""Data sets with known modes. Each name exported here can stand in a config: data = {"name": "ring", "num_modes": 8}."""
+"""Data sets with known modes. Each name here can stand in a config: data = {"name": "ring", "num_modes": 8}."""
 
 from gan_jax.data.digits import stacked_digits
 from gan_jax.data.manifolds import swiss_roll

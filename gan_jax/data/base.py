@@ -24,7 +24,7 @@ class Assignment(NamedTuple):
 
 
 class Modes(NamedTuple):
-  """The truth about K modes. `quality` and `radius_statistic` are what samples of the law itself score: the best honest value."""
+  """The truth about K modes. `quality` and `radius_statistic` are what samples of the law itself score."""
 
   probabilities: np.ndarray  # [K], sums to 1: the law the data is drawn from
   assign: Callable[[np.ndarray], Assignment]  # samples [N, *shape] -> Assignment

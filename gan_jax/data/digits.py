@@ -16,7 +16,8 @@ from gan_jax.data.base import Assignment, Data, Modes, count, finite_rows
 
 MINIMUM_ACCURACY = 0.975
 HIDDEN = 128
-RECIPE = {"hidden_layer_sizes": (HIDDEN,), "alpha": 0.01, "max_iter": 400, "random_state": 0}  # of scikit-learn's MLPClassifier
+# of scikit-learn's MLPClassifier
+RECIPE = {"hidden_layer_sizes": (HIDDEN,), "alpha": 0.01, "max_iter": 400, "random_state": 0}
 
 
 class Cache(Protocol):
@@ -30,7 +31,7 @@ class Cache(Protocol):
 class Classifier(NamedTuple):
   """argmax(relu(x W + b) V + c): which digit an image shows."""
 
-  weights: Mapping[str, np.ndarray]  # hidden_kernel [pixels, H], hidden_bias [H], output_kernel [H, 10], output_bias [10]
+  weights: Mapping[str, np.ndarray]  # hidden_kernel [D, H], hidden_bias [H], output_kernel [H, 10], output_bias [10]
   accuracy: float  # on the images it was not fitted to
   identity: str  # sha256 of the images, the labels and the recipe
 
@@ -113,7 +114,8 @@ def fit_classifier(images: np.ndarray, labels: np.ndarray, num_train: int = 1500
              "output_kernel": output[0], "output_bias": output[1]}
   accuracy = float((_predict(weights, images[held_out]) == labels[held_out]).mean())
   if accuracy < minimum_accuracy:
-    raise ValueError(f"the digit classifier reads {accuracy:.1%} of the held-out images; mode counts need {minimum_accuracy:.1%}")
+    raise ValueError(f"the digit classifier reads {accuracy:.1%} of the held-out images; "
+                     f"mode counts need {minimum_accuracy:.1%}")
   if cache is not None:
     cache.put(identity, weights)
   return Classifier(weights, accuracy, identity)
@@ -131,4 +133,5 @@ def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
 
 def _expected_shapes(images: np.ndarray) -> dict[str, tuple[int, ...]]:
   pixels = int(np.prod(images.shape[1:]))
-  return {"hidden_kernel": (pixels, HIDDEN), "hidden_bias": (HIDDEN,), "output_kernel": (HIDDEN, 10), "output_bias": (10,)}
+  return {"hidden_kernel": (pixels, HIDDEN), "hidden_bias": (HIDDEN,),
+          "output_kernel": (HIDDEN, 10), "output_bias": (10,)}

@@ -12,7 +12,8 @@ NODES = 100_000  # points on the polyline that stands for the curve
 LOG2_DRAWS = 17  # quasi-random draws behind the law's own numbers
 
 
-def swiss_roll(noise: float = 0.25, scale: float = 7.5, num_bins: int = 50, num_points: int | None = None, seed: int = 0) -> Data:
+def swiss_roll(noise: float = 0.25, scale: float = 7.5, num_bins: int = 50, num_points: int | None = None,
+               seed: int = 0) -> Data:
   """The spiral (t cos t, t sin t) / scale, t = 1.5 pi (1 + 2u), u uniform, plus Normal(0, (noise / scale)^2 I).
 
   Dimensions 0 and 2 of scikit-learn's make_swiss_roll over 7.5, as in the code of Gulrajani et al., 2017

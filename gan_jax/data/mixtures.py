@@ -11,8 +11,18 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist
 from scipy.special import gammainc, gammaincinv
 
-from gan_jax.data.base import (Assignment, Data, Modes, count, finite_rows, fixed, measure, numeric, positive,
-                               relative_weights)
+from gan_jax.data.base import (
+  Assignment,
+  Data,
+  Modes,
+  count,
+  finite_rows,
+  fixed,
+  measure,
+  numeric,
+  positive,
+  relative_weights,
+)
 
 CHUNK = 8192  # rows of distances held at once
 VEEGAN_LEVELS = (-1.0, -0.5, 0.0, 0.5, -2.0, -2.5, 10.0, 0.25, -13.0, -5.5)
@@ -74,9 +84,10 @@ def grid(size: int = 5, spacing: float = 2.0, sigma: float = 0.05, weights=None,
   return _mixture("grid", centers, sigma, weights, num_points, seed)
 
 
-def high_dimensional(levels=VEEGAN_LEVELS, dimension: int = 1200, noise_dimension: int = 700, max_radius: float | None = None,
-                     weights=None, num_points: int | None = None, seed: int = 0) -> Data:
-  """VEEGAN's synthetic mixture: mode k is levels[k] * (1, ..., 1) in R^dimension plus Normal(0, 1) in the first noise_dimension.
+def high_dimensional(levels=VEEGAN_LEVELS, dimension: int = 1200, noise_dimension: int = 700,
+                     max_radius: float | None = None, weights=None, num_points: int | None = None,
+                     seed: int = 0) -> Data:
+  """VEEGAN's synthetic mixture: mode k is levels[k] * (1, ..., 1) plus Normal(0, 1) in the first noise_dimension.
 
   Srivastava et al., 2017 (arXiv:1705.07761), with the settings of the copy in PacGAN's code. Its rule, high quality
   within 10 sigma, gives a perfect model 0 %, for a 700-dimensional unit Gaussian has norm 26.4; it rewards collapse
@@ -166,7 +177,7 @@ def _sigmas(sigma, num_modes: int) -> np.ndarray:
 
 
 def _sigmas_apart(centers: np.ndarray, sigmas: np.ndarray, spread: np.ndarray) -> float:
-  """min over pairs of |mu_i - mu_j| / (s_i + s_j), s = the spread towards the other: from 5 on they do not trade samples (3e-7)."""
+  """min over pairs of |mu_i - mu_j| / (s_i + s_j), s = spread towards the other; from 5 on few samples (3e-7) stray."""
   if len(centers) == 1:
     return np.inf
   distance = pdist(centers)

@@ -55,10 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   resolved = _load(options, overrides)
-  from gan_jax.lab import cache, resolve, train
+  from gan_jax.lab import cache, train
 
   cache.compile_to_disk()
-  resolve.build_all(resolved)  # every arm, before anything compiles or a directory is made
   train.run(resolved, options.workdir, quiet=options.quiet)
   return 0
 

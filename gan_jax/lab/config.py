@@ -7,6 +7,7 @@ compiles and before a directory is made.
 
 import ast
 import copy
+import difflib
 import inspect
 import json
 import os
@@ -142,8 +143,9 @@ def read_config(path: str, argument: str | None) -> tuple[dict[str, Plain], str 
   module = _run(path)
   get_config = module.__dict__.get("get_config")
   if not callable(get_config):
-    close = nearest("get_config", [name for name in module.__dict__ if "config" in name.lower()])
-    raise UsageError(f"{path} lacks get_config(arg=None) -> ml_collections.ConfigDict{close}")
+    close = difflib.get_close_matches("get_config", [name for name, value in module.__dict__.items() if callable(value)], 1)
+    hint = f', but has "{close[0]}"' if close else ""
+    raise UsageError(f"{path} lacks get_config(arg=None) -> ml_collections.ConfigDict{hint}")
   arguments = () if argument is None else (argument,)
   try:
     inspect.signature(get_config).bind(*arguments)

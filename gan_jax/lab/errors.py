@@ -81,7 +81,7 @@ def nearest(name: object, choices: Iterable[object]) -> str:
   known = [str(choice) for choice in choices]
   if not known:
     return ""
-  close = difflib.get_close_matches(str(name), known, 1, 0.55)
+  close = difflib.get_close_matches(str(name), known, 1, 0.5)
   if close:
     return f'; did you mean "{close[0]}"?'
   if len(known) <= 16:

@@ -121,20 +121,20 @@ def build_all(resolved: Resolved) -> dict[str, Experiment]:
 
 def trace(experiment: Experiment) -> core.GanState:
   """The shapes of the state, from an abstract run of `init`, `step` and `sample`: nothing is computed."""
-  algorithm = core.build(experiment.game)
-
-  def run(key: Any) -> Any:
-    batch = experiment.data.sample(key, experiment.round_size)
-    state = algorithm.init(key, batch)
-    return state, algorithm.step(state, batch, key)[0], algorithm.sample(state, key, batch)
-
+  wanted = tuple(experiment.data.shape)
   try:
-    state, _, samples = jax.eval_shape(run, jax.random.key(0))
+    algorithm = core.build(experiment.game)
+    key = jax.random.key(0)
+    batch = jax.eval_shape(lambda key: experiment.data.sample(key, experiment.round_size), key)
+    state = jax.eval_shape(algorithm.init, key, batch)
+    made = tuple(jax.eval_shape(algorithm.sample, state, key, batch).shape[1:])
+    if made != wanted:
+      raise UsageError(f"generator: makes examples of shape {made}, the data's are {wanted}; set generator.out = {wanted}")
+    jax.eval_shape(algorithm.step, state, batch, key)
+  except GanJaxError:
+    raise
   except Exception as error:
     raise UsageError(_said(error)) from error
-  made, wanted = tuple(samples.shape[1:]), tuple(experiment.data.shape)
-  if made != wanted:
-    raise UsageError(f"generator: makes examples of shape {made}, the data's are {wanted}; set generator.out = {wanted}")
   return state
 
 
@@ -198,10 +198,9 @@ def resolve(where: str, name: str, *modules: str) -> Callable[..., Any]:
 
 def public(module: ModuleType) -> list[str]:
   """The functions a module offers: those in `__all__`, or else those without an underscore that are its own."""
-  names = getattr(module, "__all__", None) or [
-    name for name, value in vars(module).items() if getattr(value, "__module__", "").startswith(module.__name__)
-  ]
-  return sorted(name for name in names if name[:1].islower() and callable(getattr(module, name, None)))
+  own = [name for name, value in vars(module).items() if getattr(value, "__module__", "").startswith(module.__name__)]
+  names = getattr(module, "__all__", own)
+  return sorted(name for name in names if name[:1].islower() and callable(vars(module).get(name)))
 
 
 def _own(where: str, name: str) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ Checked before JAX is imported. What is inside a section that names a function i
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,7 +138,7 @@ def check(config: Mapping[str, Plain]) -> dict[str, Plain]:
     for name, entry in (full[key] or {}).items():
       section(f"{key}.{name}", entry)
       if key == "optimizers" and entry is not None:
-        named_section(f"{key}.{name}", entry)
+        named_section(f"{key}.{name}", entry, near=[other for other in full[key] if other != name])
   full["game"] = full["game"] or dict(DEFAULTS["game"])
   section("evaluation", full["evaluation"])
   full["evaluation"] = {**EVALUATION_DEFAULTS, **(full["evaluation"] or {})}
@@ -160,14 +160,15 @@ def section(key: str, value: Plain) -> None:
     raise UsageError(f"{key} = {show(value)}: this is a section; set its settings, as in {key}.{_example(key)} = ...")
 
 
-def named_section(key: str, value: Plain) -> None:
+def named_section(key: str, value: Plain, near: Sequence[str] = ()) -> None:
+  """Of the form `{"name": function, ...}`, or absent. `near` are the sections that a misspelt key may have meant."""
   section(key, value)
   if not value or isinstance(value.get("name"), str):
     return
   if "name" in value:
     raise UsageError(f"{key}.name = {show(value['name'])}: needs the name of a function")
-  near = difflib.get_close_matches("name", value, 1, 0.6)
-  hint = f'; did you mean "name" where it says "{near[0]}"?' if near else ""
+  close = difflib.get_close_matches("name", value, 1, 0.6)
+  hint = f'; did you mean "name" where it says "{close[0]}"?' if close else nearest(key.rpartition(".")[2], near)
   raise UsageError(f"{key}.name is missing: it says which function takes the section's settings{hint}")
 
 

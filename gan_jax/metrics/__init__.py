@@ -31,7 +31,7 @@ def evaluate(samples: np.ndarray, data: Data, *, thresholds: Sequence[int] = (1,
 
   samples: [N, *data.shape], independent. The values are
     finite                        share of samples that hold only finite numbers
-    modes_t1 ... tvd ...          `metrics.modes.mode_metrics`, with a `modes_t`, `all_modes_t`, `no_modes_t` for each of `thresholds`
+    modes_t1 ... tvd ...          `metrics.modes.mode_metrics`, some of them for each of `thresholds`
     radius_statistic              `metrics.modes.radius_statistic`, where modes have a radius
     w1_n1000, sw2_n1000           `metrics.distances.distance_metrics`, for points
     pixel_diversity               `metrics.images.image_metrics`, for images
@@ -43,7 +43,8 @@ def evaluate(samples: np.ndarray, data: Data, *, thresholds: Sequence[int] = (1,
   """
   samples = np.asarray(samples)
   if samples.shape[1:] != tuple(data.shape) or not len(samples):
-    raise ValueError(f"samples must be [N, {', '.join(map(str, data.shape))}] with N at least 1, got shape {samples.shape}")
+    wanted = ", ".join(map(str, data.shape))
+    raise ValueError(f"samples must be [N, {wanted}] with N at least 1, got shape {samples.shape}")
   finite = finite_rows(samples)
   values, counts = {"finite": float(finite.mean())}, np.zeros(0, int)
   if data.modes is not None:
@@ -57,9 +58,9 @@ def evaluate(samples: np.ndarray, data: Data, *, thresholds: Sequence[int] = (1,
   return values, counts
 
 
-def perfect(data: Data, num_samples: int, *, thresholds: Sequence[int] = (1,), distances: bool = True, replicates: int = 20,
-            seed: int = 0) -> dict[str, float]:
-  """For the names of `evaluate`, what `num_samples` independent samples of the training law score on average in that evaluation.
+def perfect(data: Data, num_samples: int, *, thresholds: Sequence[int] = (1,), distances: bool = True,
+            replicates: int = 20, seed: int = 0) -> dict[str, float]:
+  """For the names of `evaluate`, the mean score of `num_samples` independent samples of the law in that evaluation.
 
   Mode metrics: `metrics.modes.perfect_mode_metrics`. Distances and diversity: the mean over `replicates` fresh real
   samples, each compared with the real sample that `evaluate` uses; so it is the real-vs-real floor, and it is not
@@ -74,8 +75,8 @@ def perfect(data: Data, num_samples: int, *, thresholds: Sequence[int] = (1,), d
       values["radius_statistic"] = data.modes.radius_statistic
   if distances:
     size, real = min(NUM_REAL, num_samples), _real(data, seed)
-    fresh = np.asarray(data.sample(jax.random.key(seed + 1), replicates * size)["image"]).reshape(replicates, size, *data.shape)
-    scores = [_compare(samples, real, data) for samples in fresh]
+    fresh = np.asarray(data.sample(jax.random.key(seed + 1), replicates * size)["image"])
+    scores = [_compare(samples, real, data) for samples in np.split(fresh, replicates)]
     values |= {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
   return values
 

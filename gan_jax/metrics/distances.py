@@ -1,4 +1,4 @@
-"""Optimal-transport distances between point clouds. Their value for a perfect sampler is not 0 but the real-vs-real floor at that n."""
+"""Optimal-transport distances of point clouds. A perfect sampler scores not 0 but the real-vs-real floor at that n."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -20,13 +20,13 @@ def distance_metrics(samples: np.ndarray, real: np.ndarray) -> dict[str, float]:
 
 
 def w1(first: np.ndarray, second: np.ndarray) -> float:
-  """Wasserstein-1 distance of two equally many points [n, D]: min over matchings of the mean Euclidean distance, solved exactly."""
+  """Wasserstein-1 distance of two equally many points [n, D]: the least mean distance of a matching, solved exactly."""
   cost = cdist(first, second)
   return float(cost[linear_sum_assignment(cost)].mean())
 
 
 def sliced_w2(first: np.ndarray, second: np.ndarray, num_directions: int = 100) -> float:
-  """Sliced Wasserstein-2 of [n, D]: sqrt of the mean over fixed directions u of mean_i (sorted(u x)_i - sorted(u y)_i)^2.
+  """Sliced Wasserstein-2 of [n, D]: sqrt of the mean over directions u and i of (sorted(u x)_i - sorted(u y)_i)^2.
 
   Rabin et al., 2011. The directions are drawn once from seed 0, uniformly on the sphere.
   """

@@ -17,7 +17,7 @@ DRAWS = 2000  # histograms behind the perfect values that have no closed form
 
 
 def histograms(assignment: Assignment, finite: np.ndarray, num_modes: int) -> tuple[np.ndarray, np.ndarray]:
-  """(all_counts [K], good_counts [K]) of N samples; `finite` [N] bool. A sample that is not finite counts in neither."""
+  """(all_counts [K], good_counts [K]) of N samples; `finite` [N] bool, and what is not finite counts in neither."""
   everything = np.bincount(assignment.mode[finite], minlength=num_modes)
   good = np.bincount(assignment.mode[finite & assignment.high_quality], minlength=num_modes)
   return everything, good
@@ -25,7 +25,7 @@ def histograms(assignment: Assignment, finite: np.ndarray, num_modes: int) -> tu
 
 def mode_metrics(all_counts: np.ndarray, good_counts: np.ndarray, probabilities: np.ndarray, num_samples: int,
                  thresholds: Sequence[int] = (1,)) -> dict[str, float]:
-  """Every metric of the two histograms. N = num_samples, which counts samples that are not finite too; p = the training law.
+  """Every metric of the two histograms. N = num_samples, finite or not; p = the training law.
 
   modes_t1, modes_t50, ...   #{k : n_k >= t}, n_k = good_counts, for each t in `thresholds`
   modes_tquarter             #{k : n_k >= ceil(N p_k / 4)}: a mode with a quarter of its due
@@ -37,8 +37,8 @@ def mode_metrics(all_counts: np.ndarray, good_counts: np.ndarray, probabilities:
   kl_forward_add1_nats       KL(p || q), q = (all_counts + 1) / (their sum + K), so that an empty mode is not infinite
   js_nats                    Jensen-Shannon divergence of all_counts / their sum and p; at most ln 2
   tvd                        half of sum_k |q_k - p_k|, q = all_counts / their sum; between 0 and 1
-  chi2_effect                sqrt(chi^2 / n) = sqrt(sum_k (q_k - p_k)^2 / p_k), q = all_counts / their sum; no cells merged
-  minority_mass_ratio        sum of n_k over the modes with p_k < .5 / K, over N times their p; absent where there are none
+  chi2_effect                sqrt(chi^2 / n) = sqrt(sum_k (q_k - p_k)^2 / p_k), q as in kl_reverse_nats; no cells merged
+  minority_mass_ratio        sum of n_k over modes with p_k < .5 / K, over N times their p; absent if there are none
 
   A histogram with nothing in it has no q: it scores as if all samples were in the rarest mode, the worst there is.
   """
@@ -48,7 +48,7 @@ def mode_metrics(all_counts: np.ndarray, good_counts: np.ndarray, probabilities:
   for name, least in _bars(p, num_samples, thresholds).items():
     captured = int((good_counts >= least).sum())
     values |= {f"modes_{name}": captured, f"all_modes_{name}": captured == modes, f"no_modes_{name}": captured == 0}
-  counts, good = _or_worst(all_counts, p), _or_worst(good_counts, p)
+  counts, good = _or_worst(all_counts, p, num_samples), _or_worst(good_counts, p, num_samples)
   n = counts.sum()
   values |= {"high_quality": quality, "kl_reverse_hq_nats": _kl_reverse(good, p, good.sum()).sum(),
              "chi2_effect": np.sqrt(((counts / n - p) ** 2 / p).sum())}
@@ -60,7 +60,7 @@ def mode_metrics(all_counts: np.ndarray, good_counts: np.ndarray, probabilities:
 
 
 def radius_statistic(assignment: Assignment, dimension: int) -> float:
-  """E[|x - mu|^2 / (d sigma^2)] over high-quality samples, d = directions in which a mode has spread; 0 if there are none.
+  """E[|x - mu|^2 / (d sigma^2)] over high-quality samples, d = directions with spread; 0 if there are none.
 
   In two dimensions the law itself gives .949, because the 3-sigma rule cuts the tails off. Towards 0 the modes have
   shrunk: collapse inside a mode, which mode counts do not see and the share of high quality rewards.
@@ -72,7 +72,7 @@ def radius_statistic(assignment: Assignment, dimension: int) -> float:
 
 def perfect_mode_metrics(probabilities: np.ndarray, quality: float, num_samples: int, thresholds: Sequence[int] = (1,),
                          seed: int = 0) -> dict[str, float]:
-  """Expected value of every one of `mode_metrics` for N independent samples of the law, a share `quality` of each mode being good.
+  """Expected `mode_metrics` of N independent samples of the law, of which a share `quality` of each mode is good.
 
   Metrics that are sums over modes of a function of n_k are exact: n_k is Binomial(N, p_k), or Binomial(N, p_k
   quality) for good samples, so each term is a sum over one binomial. For kl_reverse_hq_nats the number of good
@@ -124,8 +124,8 @@ def _bars(p: np.ndarray, num_samples: int, thresholds: Sequence[int]) -> dict[st
   return bars | {"tquarter": np.maximum(1, np.ceil(num_samples * p / 4 - 1e-9)).astype(int)}
 
 
-def _or_worst(counts: np.ndarray, p: np.ndarray) -> np.ndarray:
-  return counts if counts.any() else np.eye(len(p), dtype=int)[p.argmin()]
+def _or_worst(counts: np.ndarray, p: np.ndarray, num_samples: int) -> np.ndarray:
+  return counts if counts.any() else num_samples * np.eye(len(p), dtype=int)[p.argmin()]
 
 
 # The terms of sums over modes: count n_k, probability p_k, samples n, modes K. Arrays broadcast.

@@ -1,4 +1,4 @@
-"""The live collapse monitor: a few numbers cheap enough to take every few hundred rounds. It watches; it never stops a run."""
+"""The live collapse monitor: a few cheap numbers every few hundred rounds. It watches; it never stops a run."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def monitor(samples: np.ndarray, real: np.ndarray, data: Data,
   modes          number of modes with at least one high-quality sample
   high_quality   share of samples of high quality
   diversity      median pairwise distance of samples over that of real ones; below .5 in several checks is collapse
-  churn          total variation distance between the mode histograms of this check and the last; absent at the first check
+  churn          total variation distance of this check's mode histogram to the last one's; absent at the first
 
   Without ground truth the modes are k-means bins of `real`. Fit them once, not at every check:
   data = data._replace(modes=kmeans_modes(real)).
@@ -36,10 +36,11 @@ def monitor(samples: np.ndarray, real: np.ndarray, data: Data,
 
 
 def kmeans_modes(real: np.ndarray, num_bins: int = 50, seed: int = 0) -> Modes:
-  """Modes for data without labels: k-means bins of real samples [n, ...], as in NDB (Richardson and Weiss, 2018, arXiv:1805.12462).
+  """Modes for data without labels: k-means bins of real samples [n, ...].
 
-  Probabilities are the shares of `real` in each bin. A sample is of high quality if it is as close to its bin's
-  centre as 99 % of all real samples are to theirs. ValueError: fewer samples than bins.
+  As in NDB, Richardson and Weiss, 2018 (arXiv:1805.12462). Probabilities are the shares of `real` in each bin. A
+  sample is of high quality if it is as close to its bin's centre as 99 % of all real samples are to theirs.
+  ValueError: fewer samples than bins.
   """
   from sklearn.cluster import KMeans
 

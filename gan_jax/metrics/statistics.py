@@ -1,4 +1,4 @@
-"""Statistics over seeds: outcomes of GAN training are heavy-tailed and few, so intervals are honest and tests are rank tests."""
+"""Statistics over seeds: outcomes are few and heavy-tailed, so tests are rank tests and one run has no spread."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,10 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
 
 def bootstrap_ci95(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
-  """95 % percentile-bootstrap interval of the mean, 10,000 resamples. (nan, nan) with fewer than two values: one says nothing of spread."""
+  """95 % percentile-bootstrap interval of the mean, 10,000 resamples; (nan, nan) with fewer than two values.
+
+  With ten values it holds the mean about 90 % of the time: intervals of few seeds are too narrow.
+  """
   array = np.asarray(values, np.float64)
   if len(array) < 2 or np.isnan(array).any():
     return float("nan"), float("nan")
@@ -59,7 +62,7 @@ def paired_test(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
-  """Holm's adjusted p-values, in the order given: the i-th smallest of m times m - i + 1, made to increase. nan stays, uncounted.
+  """Holm's adjusted p-values, in the order given: the i-th smallest of m times m - i + 1, made to increase. nan stays.
 
   Holm, 1979. Reject those below alpha and the chance of one false rejection in the family is at most alpha.
   """
@@ -93,7 +96,7 @@ def time_to_all_modes(steps: Sequence[float], modes: Sequence[float], num_modes:
 
 
 def area_under_modes(steps: Sequence[float], modes: Sequence[float], num_modes: int) -> float:
-  """Mean share of modes held from the first check to the last: the trapezoid area of modes / K over steps, divided by its length; in [0, 1].
+  """Mean share of modes held: the trapezoid area of modes / K over steps, divided by its length; in [0, 1].
 
   High is early and lasting; a run that finds all modes and drops them again differs from one that keeps them.
   ValueError: no checks.
