@@ -1,4 +1,4 @@
-"""Bad input: exit code 2 and one line on stderr that names the key and what would be right, and nothing made on disk."""
+"""Bad input: exit code 2 and one line on stderr that names the key and what would be right; no run directory."""
 
 import os
 import subprocess
@@ -41,8 +41,8 @@ def get_config(arg=None):
     "pacgan2": {"view.pack.size": 2},
     "hinge": {"objective": {"name": "hinge"}},
     "wasserstein": {"objective.name": "wasserstein"},
-    "veegan": {"game": {"name": "veegan", "reconstructor": {"name": "mlp", "out": 5}}, "objective": None, "discriminator_terms": None,
-               "optimizers.reconstructor": {"name": "adam", "learning_rate": 1e-3}},
+    "veegan": {"game": {"name": "veegan", "reconstructor": {"name": "mlp", "out": 5}}, "objective": None,
+               "discriminator_terms": None, "optimizers.reconstructor": {"name": "adam", "learning_rate": 1e-3}},
   }
   CHANGE
   return config
@@ -64,7 +64,7 @@ def main(capsys, *arguments):
 def refused(capsys, folder, path, *arguments, says):
   """`run` and `show` refuse alike: one line, code 2, no run directory."""
   workdir = folder / "run"
-  code, out, err = main(capsys, "run", f"--config={path}", f"--workdir={workdir}", *arguments)
+  code, _, err = main(capsys, "run", f"--config={path}", f"--workdir={workdir}", *arguments)
   assert code == 2, err
   assert err.count("\n") == 1 and err.startswith("gan-jax: ") and "Traceback" not in err, err
   for text in [says] if isinstance(says, str) else says:
@@ -212,7 +212,7 @@ FILES = [
   ("def get_config(arg):\n  pass", ("needs an argument",)),
   ("\0", ("bad.py",)),
   (
-    "import ml_collections\ndef get_config(arg=None):\n  c = ml_collections.ConfigDict()\n  c.arms = {'a': {'view.pack.size': 2}}\n  return c",
+    "from ml_collections import ConfigDict\ndef get_config():\n  c = ConfigDict()\n  c.arms = {'a': {'view.pack.size': 2}}\n  return c",
     ("bad.py:4", "convert_dict=False"),
   ),
   ("import ml_collections\ndef get_config(arg=None):\n  return ml_collections.ConfigDict()", ("seeds is missing",)),
@@ -245,7 +245,10 @@ CHANGES = [
   ("config.arms = {'a/b': {}}", ('arm "a/b"', "letters")),
   ("config.arms = {'..': {}}", ('arm ".."',)),
   ("config.arms = {'a+b': {}}", ('arm "a+b"',)),
-  ("config.arms['veegan']['objective'] = {'name': 'hinge'}", ('arm "veegan": game "veegan" takes no objective; set objective = None',)),
+  (
+    "config.arms['veegan']['objective'] = {'name': 'hinge'}",
+    ('arm "veegan": game "veegan" takes no objective; set objective = None',),
+  ),
   ("config.arms['veegan']['view.pack.size'] = 2", ('game "veegan" takes no view',)),
   ("del config.arms['veegan']['optimizers.reconstructor']", ('arm "veegan": game', "reconstructor")),
   ("config.arms['veegan']['game'] = {'name': 'veegan'}", ("game.reconstructor is missing",)),
@@ -298,7 +301,9 @@ COMMAND_LINES = [
 ]
 
 
-@pytest.mark.parametrize("arguments, says", COMMAND_LINES, ids=[" ".join(arguments) or "nothing" for arguments, _ in COMMAND_LINES])
+@pytest.mark.parametrize(
+  "arguments, says", COMMAND_LINES, ids=[" ".join(arguments) or "nothing" for arguments, _ in COMMAND_LINES]
+)
 def test_command_lines_are_refused_in_one_line(tmp_path, monkeypatch, capsys, arguments, says):
   write(tmp_path)
   monkeypatch.chdir(tmp_path)
@@ -307,11 +312,14 @@ def test_command_lines_are_refused_in_one_line(tmp_path, monkeypatch, capsys, ar
   assert not (tmp_path / "x").exists()
 
 
-KEYS = ["num_steps", "batch_size", "seeds", "evaluation.every", "generator.features", "objective.name", "prior.size", "game.n_critic",
-        "discriminator_terms.r1.gamma", "data", "arms", "question", "view.pack", "x"]  # fmt: skip
+KEYS = ["num_steps", "batch_size", "seeds", "evaluation.every", "generator.features", "objective.name", "prior.size",
+        "game.n_critic", "discriminator_terms.r1.gamma", "data", "arms", "question", "view.pack", "x"]  # fmt: skip
 
 
-@given(key=st.sampled_from(KEYS) | st.text(max_size=12), text=st.text(max_size=20) | st.floats().map(str) | st.integers().map(str))
+@given(
+  key=st.sampled_from(KEYS) | st.text(max_size=12),
+  text=st.text(max_size=20) | st.floats().map(str) | st.integers().map(str),
+)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_override_escapes_as_a_traceback(tmp_path, capsys, key, text):
   """Whatever is written after --config., `show` answers with 0, or with 2 and one line."""
@@ -337,11 +345,13 @@ def test_run_hands_over_what_it_checked(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr("gan_jax.lab.cache.compile_to_disk", lambda: None)
   code, _, err = main(capsys, "run", f"--config={write(tmp_path)}:quick", "--workdir", "w", "--quiet", "--arms=hinge")
   assert code == 0, err
-  (resolved, workdir, quiet), = seen
+  ((resolved, workdir, quiet),) = seen
   assert (list(resolved.arms), resolved.base.num_steps, workdir, quiet) == (["hinge"], 40, "w", True)
 
 
-@pytest.mark.parametrize("error, code", [(BusyError("held by 12"), 6), (Preempted("stored"), 75), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+  "error, code", [(BusyError("held by 12"), 6), (Preempted("stored"), 75), (KeyboardInterrupt(), 130)]
+)
 def test_exit_codes(monkeypatch, capsys, error, code):
   def fail(options, overrides):
     raise error

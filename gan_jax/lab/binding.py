@@ -1,4 +1,4 @@
-"""Does a section fit the function it is for? Names, types and ranges, checked against the signature before the function is called."""
+"""Does a section fit the function it is for? Names, types and ranges, checked before the function is called."""
 
 import difflib
 import inspect
@@ -38,7 +38,7 @@ def check(
     where: the section's place in the config, for the message.
     offered: parameters that the lab gives; a section may not.
     supplied: parameters that the lab gives where the section does not.
-    limits: also hold the project's ranges (gamma >= 0 etc.); off for functions from outside, which may mean other things by the names.
+    limits: also hold the project's ranges (gamma >= 0 etc.); off for a user's functions, which may mean other things by the names.
   """
   known = settings(function, offered)
   name = getattr(function, "__name__", str(function))
@@ -69,7 +69,7 @@ def expect(key: str, value: Plain, hint: Any, default: Any = None) -> None:
 
 
 def fits(value: Plain, hint: Any) -> bool:
-  """Whether a config value can stand for the annotation: an int for a float, never a bool for a number, a tuple for any sequence."""
+  """Whether a value can stand for the annotation: an int for a float, never a bool for a number, a tuple for a sequence."""
   origin, args = typing.get_origin(hint), typing.get_args(hint)
   if hint in (Any, object) or isinstance(hint, typing.TypeVar):
     return True
@@ -102,11 +102,19 @@ def _open(hint: Any) -> bool:
   args = typing.get_args(hint)
   if typing.get_origin(hint) in (typing.Union, types.UnionType):
     return any(_open(arg) for arg in args)
-  return hint not in (bool, int, str, float, types.NoneType) and typing.get_origin(hint) not in (tuple, list, typing.Literal)
+  return hint not in (bool, int, str, float, types.NoneType) and typing.get_origin(hint) not in (
+    tuple,
+    list,
+    typing.Literal,
+  )
 
 
 def _is_array(hint: Any) -> bool:
-  return isinstance(hint, type) and hint.__module__.partition(".")[0] in ("jax", "jaxlib", "numpy") and hint.__name__ in ("Array", "ndarray")
+  return (
+    isinstance(hint, type)
+    and hint.__module__.partition(".")[0] in ("jax", "jaxlib", "numpy")
+    and hint.__name__ in ("Array", "ndarray")
+  )
 
 
 def _words(hint: Any) -> list[str]:
@@ -120,7 +128,14 @@ def _words(hint: Any) -> list[str]:
     return [show(arg) for arg in args]
   if origin in (tuple, list, Sequence, Iterable, Collection) or hint in (tuple, list):
     return ["a tuple" + (f", each {_words(args[0])[0]}" if args else "")]
-  simple = {bool: "True or False", int: "an integer", float: "a number", str: "text", types.NoneType: "None", complex: "a number"}
+  simple = {
+    bool: "True or False",
+    int: "an integer",
+    float: "a number",
+    str: "text",
+    types.NoneType: "None",
+    complex: "a number",
+  }
   if hint in simple:
     return [simple[hint]]
   if _is_array(hint) or getattr(hint, "__module__", "").startswith("numpy"):

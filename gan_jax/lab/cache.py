@@ -1,4 +1,4 @@
-"""Folders for what can be made again: compiled programs and fitted classifiers. One a user, closed to everybody else."""
+"""Folders for what can be made again: compiled programs and fitted classifiers. One a user, closed to others."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ import numpy as np
 def folder(name: str, path: str | None = None) -> str | None:
   """`path`, or `$GAN_JAX_CACHE/name`, or `~/.cache/gan_jax/name`, made with mode 0700 where it is not there.
 
-  None, with a warning, for a folder that cannot be made or that others may write to: whoever writes there could choose what we run.
+  None, with a warning, for a folder that cannot be made or that others may write to: who writes there chooses what we run.
   """
   root = os.environ.get("GAN_JAX_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan_jax")
   path = os.path.abspath(os.path.expanduser(path or os.path.join(root, name)))
@@ -26,7 +26,10 @@ def folder(name: str, path: str | None = None) -> str | None:
   others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
   foreign = hasattr(os, "getuid") and status.st_uid not in (os.getuid(), 0)
   if others or foreign:
-    warnings.warn(f"no cache: {path} {'belongs to another user' if foreign else 'can be written by others'}; chmod 700 it", stacklevel=2)
+    warnings.warn(
+      f"no cache: {path} {'belongs to another user' if foreign else 'can be written by others'}; chmod 700 it",
+      stacklevel=2,
+    )
     return None
   return path
 

@@ -1,4 +1,4 @@
-"""What there is to name in a config, read from the source files without importing them: `gan-jax list` answers at once."""
+"""What there is to name in a config, read from the source files without imports: `gan-jax list` answers at once."""
 
 import ast
 import os
@@ -42,14 +42,17 @@ def entries(kind: str) -> list[Entry]:
     raise UsageError(f"list {kind}: nothing of that kind{nearest(kind, KINDS)}")
   if kind == "experiments":
     return list(_experiments())
-  return [Entry(slot, name, sentence) for slot, module in KINDS[kind].items() for name, sentence in _public(module).items()]
+  return [
+    Entry(slot, name, sentence) for slot, module in KINDS[kind].items() for name, sentence in _public(module).items()
+  ]
 
 
 def text(kind: str) -> str:
   """The entries as lines of text, grouped by slot."""
   found = entries(kind)
   width = max((len(entry.name) for entry in found), default=0)
-  lines, slot = [], None
+  lines: list[str] = []
+  slot = None
   for entry in found:
     if entry.slot != slot and len(KINDS[kind]) > 1:
       lines += [*([""] if lines else []), f"{entry.slot}:"]
@@ -59,7 +62,7 @@ def text(kind: str) -> str:
 
 
 def _public(module: str) -> dict[str, str]:
-  """Name -> first line of its docstring, for what a module or package offers in `__all__`, or else for its public functions."""
+  """Name -> first line of its docstring, for what a module or package has in `__all__`, or else its public functions."""
   path = os.path.join(PACKAGE, module)
   if not os.path.isdir(path):
     return _offered(path + ".py", {})
@@ -75,7 +78,9 @@ def _offered(path: str, elsewhere: Mapping[str, str]) -> dict[str, str]:
   own = _definitions(tree)
   found = {**elsewhere, **own}
   for node in tree.body:
-    if isinstance(node, ast.ImportFrom):  # `from layers import MinibatchStddev as minibatch_stddev`, `from gan_jax.gan import gan`
+    if isinstance(
+      node, ast.ImportFrom
+    ):  # `from layers import MinibatchStddev as minibatch_stddev`, `from gan_jax.gan import gan`
       source = os.path.join(os.path.dirname(PACKAGE), *(node.module or "").split(".")) + ".py"
       there = {**elsewhere, **(_definitions(_parse(source)) if (node.module or "").startswith("gan_jax.") else {})}
       found |= {alias.asname or alias.name: there[alias.name] for alias in node.names if alias.name in there}
@@ -86,13 +91,17 @@ def _offered(path: str, elsewhere: Mapping[str, str]) -> dict[str, str]:
 def _all(tree: ast.Module) -> list[str] | None:
   for node in tree.body:
     if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-      return [e.value for e in getattr(node.value, "elts", []) if isinstance(e, ast.Constant) and isinstance(e.value, str)]
+      return [
+        e.value for e in getattr(node.value, "elts", []) if isinstance(e, ast.Constant) and isinstance(e.value, str)
+      ]
   return None
 
 
 def _definitions(tree: ast.Module) -> dict[str, str]:
   kinds = (ast.FunctionDef, ast.ClassDef)
-  return {n.name: _sentence(ast.get_docstring(n)) for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")}
+  return {
+    n.name: _sentence(ast.get_docstring(n)) for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")
+  }
 
 
 def _experiments() -> Iterator[Entry]:
@@ -101,7 +110,11 @@ def _experiments() -> Iterator[Entry]:
     if os.path.isdir(folder):
       for name in sorted(os.listdir(folder)):
         if name.endswith(".py") and not name.startswith("_"):
-          yield Entry("experiments", os.path.join(os.path.relpath(folder), name), _sentence(ast.get_docstring(_parse(os.path.join(folder, name)))))
+          yield Entry(
+            "experiments",
+            os.path.join(os.path.relpath(folder), name),
+            _sentence(ast.get_docstring(_parse(os.path.join(folder, name)))),
+          )
       return
 
 

@@ -1,7 +1,7 @@
 """The command line: run, report, show, list. What goes wrong is one line on stderr and an exit code.
 
-Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted and resumable,
-130 interrupted. JAX is imported only by the commands that need it.
+Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted and
+resumable, 130 interrupted. JAX is imported only by the commands that need it.
 """
 
 import argparse
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 COMMANDS = ("run", "report", "show", "list")
 EPILOG = """\
-  gan-jax run --config=experiments/ring_imbalanced.py --workdir=runs/ring
-  gan-jax run --config=experiments/ring_imbalanced.py:quick --workdir=runs/quick --arms=vanilla,pacgan2+r1 --config.num_steps=1000
+  gan-jax run --config=experiments/ring_rls.py --workdir=runs/ring
+  gan-jax run --config=experiments/ring_rls.py:quick --workdir=runs/quick --arms=vanilla,pacgan2+r1 --config.seeds=3
 
 --config.key=value changes the base config before the arms; key is dotted: --config.generator.features=64,64
 The same command again continues a run where it stopped.
@@ -77,7 +77,8 @@ def show_config(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
   experiments = resolve.build_all(resolved)
   count = len(config.seeds(resolved.base))
-  print(f"{resolved.experiment}: {resolved.question}\n\nbase config\n{json.dumps(config.as_json(resolved.base), indent=2)}\n")
+  print(f"{resolved.experiment}: {resolved.question}\n")
+  print(f"base config\n{json.dumps(config.as_json(resolved.base), indent=2)}\n")
   for name, experiment in experiments.items():
     arm = resolved.arms[name]
     print(f"arm {name}")
@@ -88,7 +89,9 @@ def show_config(options: argparse.Namespace, overrides: Sequence[str]) -> int:
       for path, shape, size in rows:
         print(f"    {path:<40} {shape!s:<16} {size:>10,}")
     rounds = arm.num_steps
-    turns = ", ".join(f"{len(list(same))} x {' + '.join(names)}" for names, same in itertools.groupby(experiment.game.turns))
+    turns = ", ".join(
+      f"{len(list(same))} x {' + '.join(names)}" for names, same in itertools.groupby(experiment.game.turns)
+    )
     print(f"  a round: {turns}; {experiment.round_size:,} real samples, in packs of {experiment.game.pack_size}")
     print(f"  {count} seeds x {rounds:,} rounds: {count * rounds * experiment.round_size:,} real samples\n")
   return 0
@@ -118,7 +121,9 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
   if not options.command:
     raise UsageError(f"no command; one of: {', '.join(COMMANDS)}; see gan-jax --help")
   if unknown:
-    flags = [flag for action in commands[options.command]._actions for flag in action.option_strings if flag.startswith("--")]
+    flags = [
+      flag for action in commands[options.command]._actions for flag in action.option_strings if flag.startswith("--")
+    ]
     raise UsageError(f"{options.command} knows no {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
   if overrides and options.command not in ("run", "show"):
     raise UsageError(f"--config.{overrides[0]}: {options.command} reads no config; run and show do")
@@ -161,14 +166,22 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     "show": "the resolved config, the arms' differences and the parameters; trains nothing",
     "list": "names for a config: methods, datasets, metrics, networks, experiments",
   }
-  commands = {name: subparsers.add_parser(name, help=text, description=text, allow_abbrev=False) for name, text in helps.items()}
+  commands = {
+    name: subparsers.add_parser(name, help=text, description=text, allow_abbrev=False) for name, text in helps.items()
+  }
   for name in ("run", "show"):
-    commands[name].add_argument("--config", metavar="FILE[:arg]", help="the experiment's file; arg goes to its get_config")
-    commands[name].add_argument("--arms", metavar="a,b+c", help="which arms, and which compositions of arms; all by default")
+    commands[name].add_argument(
+      "--config", metavar="FILE[:arg]", help="the experiment's file; arg goes to its get_config"
+    )
+    commands[name].add_argument(
+      "--arms", metavar="a,b+c", help="which arms, and which compositions of arms; all by default"
+    )
   commands["run"].add_argument("--workdir", metavar="DIR", help="where results go")
   commands["run"].add_argument("--quiet", action="store_true", help="no progress")
   commands["report"].add_argument("directories", metavar="DIR", nargs="+", help="run directories")
-  commands["list"].add_argument("what", metavar="WHAT", nargs="?", help="methods, datasets, metrics, networks or experiments")
+  commands["list"].add_argument(
+    "what", metavar="WHAT", nargs="?", help="methods, datasets, metrics, networks or experiments"
+  )
   for command in commands.values():
     command.add_argument("--traceback", action="store_true", help="where an error comes from")
   return parser, commands

@@ -1,7 +1,7 @@
 """What can go wrong, one class for each exit code, and the one line that says it.
 
-A `GanJaxError` carries a one-line message for a person: what is wrong, with which key or file, and what would be right. Anything else that
-escapes is a bug and keeps its traceback.
+A `GanJaxError` carries a one-line message for a person: what is wrong, with which key or file, and what would be
+right. Anything else that escapes is a bug and keeps its traceback.
 """
 
 import difflib
@@ -81,7 +81,11 @@ def nearest(name: object, choices: Iterable[object]) -> str:
   known = [str(choice) for choice in choices]
   if not known:
     return ""
-  close = difflib.get_close_matches(str(name), known, 1, 0.5)
+  alike = str.maketrans("loi", "101")
+  close = [
+    k for k in known if k.lower().translate(alike) == str(name).lower().translate(alike)
+  ]  # rl for r1, Hinge for hinge
+  close = close or difflib.get_close_matches(str(name), known, 1, 0.5)
   if close:
     return f'; did you mean "{close[0]}"?'
   if len(known) <= 16:
@@ -100,7 +104,7 @@ def show(value: object) -> str:
 
 
 def blame(error: BaseException, path: str | None = None) -> str:
-  """`file:line: Type: message` for an error raised by a user's file: its last line in `path`, or else its last line anywhere."""
+  """`file:line: Type: message` for an error raised by a user's file: the last line in `path`, or that is not installed."""
   message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
   if isinstance(error, SyntaxError) and error.filename and (path is None or error.filename == path):
     return f"{error.filename}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"

@@ -1,7 +1,7 @@
 """From names to functions, and from a config to a Game: the one place that reads the slots, for every method alike.
 
-A name is looked up in the module of its slot, or imported from the user's own module ("my_lab.terms:repel"). Every section is checked whole
-before the first function is called.
+A name is looked up in the module of its slot, or imported from the user's own module ("my_lab.terms:repel"). Every
+section is checked whole before the first function is called.
 """
 
 import functools
@@ -52,11 +52,20 @@ MAKES = {  # what the result of a slot's function must have
   "game": ("players", "turns"),
 }
 SUPPLIED = {"generator": ("out",)}  # settings that follow from the data where a section leaves them out
-SLOTS = ("generator", "discriminator", "objective", "prior", "optimizers", "discriminator_terms", "generator_terms", "view")
+SLOTS = (
+  "generator",
+  "discriminator",
+  "objective",
+  "prior",
+  "optimizers",
+  "discriminator_terms",
+  "generator_terms",
+  "view",
+)
 
 
 class Experiment(NamedTuple):
-  """What one arm trains: `round_size` real examples go into each round of `game`. `shapes` is its state without values, once traced."""
+  """What one arm trains: `round_size` real examples go into each round of `game`; `shapes` is its state, once traced."""
 
   data: Data
   game: core.Game
@@ -92,7 +101,9 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
   data = _data(json.dumps(values["data"]))
   offered = {"generator": {"out": data.shape}}
   slots = {
-    slot: {key: _make(call) for key, call in calls.items()} if isinstance(calls, dict) else _make(calls, offered.get(slot, {}))
+    slot: {key: _make(call) for key, call in calls.items()}
+    if isinstance(calls, dict)
+    else _make(calls, offered.get(slot, {}))
     for slot, calls in plan.slots.items()
   }
   if "view" in slots:
@@ -101,7 +112,9 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
   players = {name: None for name in slots.get("optimizers", {}) if name not in game.players}
   if players:
     name = next(iter(players))
-    raise UsageError(f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}')
+    raise UsageError(
+      f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}'
+    )
   for call in plan.transforms:
     game = _make(call, position=(game,))
   return Experiment(data, game, round_size(values, game))
@@ -129,7 +142,9 @@ def trace(experiment: Experiment) -> core.GanState:
     state = jax.eval_shape(algorithm.init, key, batch)
     made = tuple(jax.eval_shape(algorithm.sample, state, key, batch).shape[1:])
     if made != wanted:
-      raise UsageError(f"generator: makes examples of shape {made}, the data's are {wanted}; set generator.out = {wanted}")
+      raise UsageError(
+        f"generator: makes examples of shape {made}, the data's are {wanted}; set generator.out = {wanted}"
+      )
     jax.eval_shape(algorithm.step, state, batch, key)
   except GanJaxError:
     raise
@@ -167,7 +182,9 @@ def check(config: Mapping[str, Plain]) -> Plan:
   slots: dict[str, Any] = {}
   for slot in SLOTS:
     if slot in OPEN and _present(config[slot]):
-      slots[slot] = {key: _call(slot, {"name": key, **entry}, f"{slot}.{key}") for key, entry in _present(config[slot]).items()}
+      slots[slot] = {
+        key: _call(slot, {"name": key, **entry}, f"{slot}.{key}") for key, entry in _present(config[slot]).items()
+      }
     elif slot not in OPEN and config[slot]:
       slots[slot] = _call(slot, config[slot], slot)
   _check_slots(game, config["game"]["name"], slots)
@@ -210,7 +227,9 @@ def _own(where: str, name: str) -> Callable[..., Any]:
   except ModuleNotFoundError as error:
     if error.name is None or not (path + ".").startswith(error.name + "."):
       raise UsageError(f'{where} "{name}": {blame(error)}') from error
-    raise UsageError(f'{where} "{name}": no module "{error.name}" beside the config file, in the working directory or installed') from None
+    raise UsageError(
+      f'{where} "{name}": no module "{error.name}" beside the config file, in the working directory or installed'
+    ) from None
   except Exception as error:
     raise UsageError(f'{where} "{name}": {blame(error)}') from error
   function = getattr(module, attribute, None)
@@ -220,9 +239,15 @@ def _own(where: str, name: str) -> Callable[..., Any]:
 
 
 def _call(
-  slot: str, section: Mapping[str, Plain], where: str, offered: Sequence[str] | set[str] = (), *, position: int = 0, nested: Sequence[str] = ()
+  slot: str,
+  section: Mapping[str, Plain],
+  where: str,
+  offered: Sequence[str] | set[str] = (),
+  *,
+  position: int = 0,
+  nested: Sequence[str] = (),
 ) -> Call:
-  """Look the section's function up and check the section, and the sections inside it, which come from the same modules or from `nested`."""
+  """Look the section's function up and check the section, and those inside it: of the same modules, or of `nested`."""
   modules = MODULES[slot]
   name = section["name"]
   function = resolve(where, name, *modules)
@@ -249,7 +274,9 @@ def _inner(slot: str, value: Plain, where: str, modules: Sequence[str]) -> Any:
   function = resolve(where, value["name"], *modules)
   values = {key: entry for key, entry in value.items() if key != "name"}
   binding.check(function, values, where, limits=":" not in value["name"])
-  return Call(function, {key: _inner(slot, entry, f"{where}.{key}", modules) for key, entry in values.items()}, where, "")
+  return Call(
+    function, {key: _inner(slot, entry, f"{where}.{key}", modules) for key, entry in values.items()}, where, ""
+  )
 
 
 def _check_slots(game: Call, name: str, slots: Mapping[str, Any]) -> None:
@@ -279,7 +306,8 @@ def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[
     raise UsageError(f"{call.where}: {_said(error)}") from error
   lacks = [name for name in MAKES.get(call.slot, ()) if not hasattr(made, name)]
   if lacks or (call.slot.endswith("_terms") and not (callable(made) or hasattr(made, "apply"))):
-    raise UsageError(f"{call.where}: {call.function.__name__} gives a {type(made).__name__}, which is no {call.slot.replace('_', ' ').removesuffix('s')}")
+    kind = call.slot.replace("_", " ").removesuffix("s")
+    raise UsageError(f"{call.where}: {call.function.__name__} gives a {type(made).__name__}, which is no {kind}")
   return made
 
 
@@ -291,7 +319,7 @@ def _data(section: str) -> Data:
 
 
 def _said(error: Exception) -> str:
-  """The message alone where this package raised it on purpose; anything else with the line of code that it came from."""
+  """The message alone where this package raised it on purpose; anything else with the line of code it came from."""
   package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
   frames = traceback.extract_tb(error.__traceback__)
   deliberate = isinstance(error, ValueError | TypeError) and frames[-1].filename.startswith(package + os.sep)

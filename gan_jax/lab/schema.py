@@ -1,6 +1,7 @@
-"""What a config may hold: the fixed settings with their types and ranges, and the shape of the sections that name a function.
+"""What a config may hold: the fixed settings with their types and ranges, and the shape of sections that name a function.
 
-Checked before JAX is imported. What is inside a section that names a function is checked against that function's signature (`resolve.py`).
+Checked before JAX is imported. What is inside a section that names a function is checked against that function's
+signature (`binding.py`).
 """
 
 import difflib
@@ -39,7 +40,9 @@ def choice(*names: str) -> Rule:
 
 def many(rule: Rule) -> Rule:
   """A tuple with at least one entry, all of the rule's kind."""
-  return Rule(lambda v: isinstance(v, tuple) and len(v) > 0 and all(map(rule.accepts, v)), f"a tuple, each {rule.words}")
+  return Rule(
+    lambda v: isinstance(v, tuple) and len(v) > 0 and all(map(rule.accepts, v)), f"a tuple, each {rule.words}"
+  )
 
 
 def either(*rules: Rule) -> Rule:
@@ -95,7 +98,13 @@ EVALUATION_DEFAULTS: Mapping[str, Plain] = {
   "distances": True,
 }
 NAMED = ("data", "generator", "discriminator", "objective", "prior", "game")  # {"name": function, **its settings}
-OPEN = ("optimizers", "discriminator_terms", "generator_terms", "view", "transforms")  # {key: {"name"?: function, **its settings}}
+OPEN = (
+  "optimizers",
+  "discriminator_terms",
+  "generator_terms",
+  "view",
+  "transforms",
+)  # {key: {"name"?: function, **its settings}}
 KEYS = (*SETTINGS, *(key for key in DEFAULTS if key not in SETTINGS))
 SHARED = ("question", "seeds", "evaluation", "arms")  # the same for every arm, or arms could not be compared
 
@@ -151,7 +160,11 @@ def check(config: Mapping[str, Plain]) -> dict[str, Plain]:
 
 def expect(key: str, value: Plain, rule: Rule) -> None:
   if not rule.accepts(value):
-    hint = f" (write {int(value)})" if isinstance(value, float) and math.isfinite(value) and value == int(value) and rule.accepts(int(value)) else ""
+    hint = (
+      f" (write {int(value)})"
+      if isinstance(value, float) and math.isfinite(value) and value == int(value) and rule.accepts(int(value))
+      else ""
+    )
     raise UsageError(f"{key} = {show(value)}: needs {rule.words}{hint}")
 
 
@@ -173,7 +186,11 @@ def named_section(key: str, value: Plain, near: Sequence[str] = ()) -> None:
 
 
 def plain(value: Any, key: str = "") -> Plain:
-  """`value` with lists as tuples and numpy scalars as Python's; a UsageError for what JSON cannot hold (functions, arrays, NaN, infinities)."""
+  """`value` with lists as tuples and numpy scalars as Python's.
+
+  Raises:
+    UsageError: for what JSON cannot hold: functions, arrays, NaN, infinities.
+  """
   if isinstance(value, np.generic):
     value = value.item()
   if value is None or isinstance(value, bool | int | str):
@@ -189,7 +206,9 @@ def plain(value: Any, key: str = "") -> Plain:
       if not isinstance(name, str) or not name:
         raise UsageError(f"{key or 'config'} has the key {show(name)}: keys are names")
     return {name: plain(entry, f"{key}.{name}" if key else name) for name, entry in value.items()}
-  raise UsageError(f"{key} is a {type(value).__name__}: a config holds numbers, text, tuples and sections; name a function by its name")
+  raise UsageError(
+    f"{key} is a {type(value).__name__}: a config holds numbers, text, tuples and sections; name a function by its name"
+  )
 
 
 def _example(key: str) -> str:

@@ -1,0 +1,19 @@
+"""What every test starts from: eight CPU devices, one BLAS thread, and compiled programs kept on disk between runs.
+
+Run the tests on an accelerator with JAX_PLATFORMS set. pytest puts this directory on the path, so that `import games` finds the table.
+"""
+
+import os
+from pathlib import Path
+
+# Before numpy and jax are imported. LAPACK inside a vmapped loop otherwise spins on every core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Subprocesses inherit it, and so does the command line under test.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+import jax  # noqa: E402
+
+jax.config.update("jax_num_cpu_devices", 8)  # no XLA_FLAGS: subprocesses are not to see eight devices

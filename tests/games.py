@@ -1,0 +1,157 @@
+"""One small game for every method, by name: the table that the conformance, device and composition tests run over.
+
+A row is a builder, `GAMES[name](axis_name=None, optimizer=SGD) -> Game`. All rows share one batch of 2-D points and tiny networks.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from gan_jax import build, diversity, games, networks, objectives, optimizers, penalties, priors, transforms, views
+from gan_jax.core import Game, GanState
+
+BATCH = 32  # divides into 8 devices x packs of 4
+LATENT = 4
+WIDTHS = (8, 8)
+SGD = optax.sgd(0.05, momentum=0.9)  # after one turn the momentum is the gradient itself, so comparing states compares gradients
+ADAM = optimizers.adam(1e-3, b1=0.5)
+
+
+def generator(out: int = 2, **settings: Any):
+  return networks.mlp(out, WIDTHS, "tanh", **settings)
+
+
+def discriminator(out: int = 1, **settings: Any):
+  return networks.mlp(out, WIDTHS, **{"activation": "leaky_relu", **settings})
+
+
+def row(objective=None, *, g=None, d=None, transform: Callable[[Game], Game] = lambda game: game, **settings: Any):
+  """A row of the table: the two-player game with these slots filled."""
+
+  def make(axis_name: str | None = None, optimizer: optax.GradientTransformation = SGD) -> Game:
+    return transform(games.gan(
+      g or generator(), d or discriminator(), objective or objectives.non_saturating(), prior=priors.normal(LATENT),
+      optimizers={"generator": optimizer, "discriminator": optimizer}, axis_name=axis_name, **settings,
+    ))  # fmt: skip
+
+  return make
+
+
+def own(game, *networks: Any, **settings: Any):
+  """A row for a game with players of its own."""
+
+  def make(axis_name: str | None = None, optimizer: optax.GradientTransformation = SGD) -> Game:
+    names = {"veegan": ("reconstructor",), "d2gan": ("second_discriminator",)}.get(game.__name__, ())
+    players = {name: optimizer for name in ("generator", "discriminator", *names)}
+    return game(*networks, prior=priors.normal(LATENT), optimizers=players, axis_name=axis_name, **settings)
+
+  return make
+
+
+def penalized(objective=None, **terms: Any):
+  return row(objective, discriminator_terms=terms)
+
+
+def spread(**terms: Any):
+  return row(generator_terms=terms)
+
+
+GAMES = {
+  # objectives
+  "minimax": row(objectives.minimax()),
+  "non_saturating": row(objectives.non_saturating()),
+  "least_squares": row(objectives.least_squares()),
+  "hinge": row(objectives.hinge()),
+  "wasserstein": row(objectives.wasserstein()),
+  "relativistic_paired": row(objectives.relativistic_paired()),
+  "relativistic_average": row(objectives.relativistic_average()),
+  "label_smoothing": row(objectives.non_saturating(real_label=0.9)),
+  # discriminator terms
+  "r1": penalized(r1=penalties.r1(1.0)),
+  "r2": penalized(r2=penalties.r2(1.0)),
+  "wgan_gp": penalized(objectives.wasserstein(), wgan_gp=penalties.wgan_gp(1.0)),
+  "wgan_lp": penalized(objectives.wasserstein(), wgan_lp=penalties.wgan_lp(10.0)),
+  "zero_gp": penalized(zero_gp=penalties.zero_gp(1.0)),
+  "dragan": penalized(dragan=penalties.dragan(1.0)),
+  "lecam": penalized(objectives.hinge(), lecam=penalties.lecam(0.3)),
+  "r3gan": penalized(objectives.relativistic_paired(), r1=penalties.r1(1.0), r2=penalties.r2(1.0)),
+  # generator terms
+  "feature_matching": spread(feature_matching=diversity.feature_matching(1.0)),
+  "mode_seeking": spread(mode_seeking=diversity.mode_seeking(0.1)),
+  "dsgan": spread(dsgan=diversity.dsgan(0.1, limit=1.0)),
+  "bures": spread(bures=diversity.bures()),
+  # views
+  "pack2": row(view=views.pack(2)),
+  "pack4": row(view=views.pack(4)),
+  "instance_noise": row(view=views.instance_noise(0.3, decay_steps=8)),
+  "noisy_pack": row(view=views.chain(views.instance_noise(0.3), views.pack(2)), discriminator_terms={"wgan_gp": penalties.wgan_gp(1.0)}),
+  # networks
+  "minibatch_discrimination": row(d=discriminator(across=networks.minibatch_discrimination(num_kernels=4, dim=3))),
+  "minibatch_stddev": row(d=discriminator(across=networks.minibatch_stddev(group_size=4))),
+  "spectral_norm": row(objectives.hinge(), d=discriminator(dense="SpectralDense", last="SpectralDense")),
+  "batch_norm_generator": row(g=generator(batch_norm=0.9)),
+  "batch_norm_discriminator": row(d=discriminator(batch_norm=0.9)),
+  "maxout": row(d=discriminator(dense="Maxout", activation="identity")),
+  # optimisers
+  "clip_weights": row(objectives.wasserstein(), transform=lambda game: transforms.clip_weights(game, 0.3)),
+  "ema": row(ema_decay=0.9),
+  # the order of play
+  "n_critic": row(n_critic=2),
+  "simultaneous": row(transform=transforms.simultaneous),
+  "shared_noise": row(transform=transforms.shared_noise),
+  "unroll": row(transform=lambda game: transforms.unroll(game, 2)),
+  "consensus": row(transform=lambda game: transforms.consensus(game, 0.5)),
+  "extragradient": row(transform=transforms.extragradient),
+  # own games
+  "veegan": own(games.veegan, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
+  "d2gan": own(games.d2gan, generator(), discriminator()),
+  "mgan": own(games.mgan, generator(heads=4), discriminator(5), num_generators=4, ema_decay=0.9),
+}  # fmt: skip
+
+
+def points(seed: int = 0, n: int = BATCH) -> dict[str, np.ndarray]:
+  """`{"image": [n, 2]}`: points around a ring."""
+  random = np.random.default_rng(seed)
+  angle = 2 * np.pi * random.integers(8, size=n) / 8
+  ring = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+  return {"image": (ring + 0.1 * random.standard_normal((n, 2))).astype(np.float32)}
+
+
+def jit(function: Callable, **settings: Any) -> Callable:
+  """`jax.jit` without LLVM's optimiser: half the time to compile, for programs that run a few times."""
+  return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0}, **settings)
+
+
+@functools.cache
+def first_state(name: str, seed: int = 0) -> GanState:
+  """On one device and off every axis; SGD."""
+  return build(GAMES[name]()).init(jax.random.key(seed), points(seed))
+
+
+@functools.cache
+def first_round(name: str, seed: int = 0) -> tuple[GanState, dict]:
+  """The whole batch on one device, SGD: what every other way to play the first round must agree with."""
+  return _whole_step(name)(first_state(name, seed), points(seed), run_key(seed))
+
+
+def run_key(seed: int) -> jax.Array:
+  return jax.random.key(seed + 100)
+
+
+@functools.cache
+def _whole_step(name: str) -> Callable:
+  return jit(build(GAMES[name]()).step)
+
+
+def agree(got: Any, wanted: Any, rtol: float = 1e-5) -> None:
+  """Equal trees; numbers up to `rtol` of the largest of their array, as float32 sums in another order cannot do better for the smallest."""
+  assert jax.tree.structure(got) == jax.tree.structure(wanted)
+  for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.shape == b.shape and a.dtype == b.dtype, jax.tree_util.keystr(path)
+    error, scale = np.max(np.abs(a - b), initial=0), np.max(np.abs(b), initial=0)
+    assert error <= rtol * scale, f"{jax.tree_util.keystr(path)} differs by {error:.2g} where the largest entry is {scale:.2g}"
