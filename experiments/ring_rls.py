@@ -81,7 +81,7 @@ ARMS = {
   "pacgan2_packs": {"view.pack.size": 2, "batch_unit": "packs"},
   "pacgan4_packs": {"view.pack.size": 4, "batch_unit": "packs"},
   "r1": {"discriminator_terms.r1.gamma": 0.1},
-  "rpgan_r1_r2": {**RELATIVISTIC, "discriminator_terms.r1.gamma": 0.1, "discriminator_terms.r2.gamma": 0.1},
+  "rpgan_r1_r2": {**RELATIVISTIC, "discriminator_terms.r1.gamma": 1.0, "discriminator_terms.r2.gamma": 1.0},
   "wgan_gp": {**WASSERSTEIN, "discriminator_terms.wgan_gp.weight": 0.1},
   "dragan": {"discriminator_terms.dragan.weight": 1.0},
   "mode_seeking": {"generator_terms.mode_seeking.weight": 0.1},

@@ -212,7 +212,7 @@ FILES = [
   ("def get_config(arg):\n  pass", ("needs an argument",)),
   ("\0", ("bad.py",)),
   (
-    "from ml_collections import ConfigDict\ndef get_config():\n  c = ConfigDict()\n  c.arms = {'a': {'view.pack.size': 2}}\n  return c",
+    "from ml_collections import *\ndef get_config():\n  c = ConfigDict()\n  c.arms = {'a': {'x.y': 2}}\n  return c",
     ("bad.py:4", "convert_dict=False"),
   ),
   ("import ml_collections\ndef get_config(arg=None):\n  return ml_collections.ConfigDict()", ("seeds is missing",)),
@@ -342,6 +342,7 @@ def test_run_hands_over_what_it_checked(tmp_path, capsys, monkeypatch):
   train = pytest.importorskip("gan_jax.lab.train")
   seen = []
   monkeypatch.setattr(train, "run", lambda resolved, workdir, quiet: seen.append((resolved, workdir, quiet)))
+  monkeypatch.setattr(cli, "_print_comparison", lambda directories: None)
   monkeypatch.setattr("gan_jax.lab.cache.compile_to_disk", lambda: None)
   code, _, err = main(capsys, "run", f"--config={write(tmp_path)}:quick", "--workdir", "w", "--quiet", "--arms=hinge")
   assert code == 0, err

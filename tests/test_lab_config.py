@@ -98,14 +98,13 @@ def test_plain_is_idempotent_and_json_holds_it(tree):
   ("{'name': 'hinge'}", "objective", {"name": "hinge"}),
   ("(7,9)", "seeds", (7, 9)),
   ("tanh", "generator.activation", "tanh"),
-  ("7", "question", "7"),
+  ("'7'", "question", "7"),
   ("1", "discriminator_terms.r1.gamma", 1),
   ("{'name': 'sgd', 'learning_rate': {'name': 'cosine_decay_schedule', 'init_value': .1, 'decay_steps': 5}}",
-   "optimizers.generator", {"name": "sgd", "learning_rate": {"name": "cosine_decay_schedule", "init_value": 0.1, "decay_steps": 5}}),
+   "optimizers.generator",
+   {"name": "sgd", "learning_rate": {"name": "cosine_decay_schedule", "init_value": 0.1, "decay_steps": 5}}),
 ])  # fmt: skip
 def test_overrides_are_parsed_to_the_type_they_replace(path, text, key, expected):
-  if key == "question":
-    text = "'7'"
   resolved = config.load(path, [f"{key}={text}"], "vanilla")
   value = patches.flat(config.as_dict(resolved.base)) if not isinstance(expected, dict) else None
   got = patches.lookup(config.as_dict(resolved.base), key)
@@ -168,8 +167,8 @@ def test_differences_name_the_keys():
 
 
 @pytest.mark.parametrize("text, expected", [
-  ("f.py", ("f.py", None)), ("f.py:quick", ("f.py", "quick")), ("d/f.py:a:b", ("d/f.py", "a:b")), ("f.py:", ("f.py", None)),
-  ("f", ("f", None)),
+  ("f.py", ("f.py", None)), ("f.py:quick", ("f.py", "quick")), ("d/f.py:a:b", ("d/f.py", "a:b")),
+  ("f.py:", ("f.py", None)), ("f", ("f", None)),
 ])  # fmt: skip
 def test_split_argument(text, expected):
   assert config.split_argument(text) == expected

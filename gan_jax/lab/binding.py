@@ -38,7 +38,7 @@ def check(
     where: the section's place in the config, for the message.
     offered: parameters that the lab gives; a section may not.
     supplied: parameters that the lab gives where the section does not.
-    limits: also hold the project's ranges (gamma >= 0 etc.); off for a user's functions, which may mean other things by the names.
+    limits: also hold the project's ranges (gamma >= 0 etc.); off for a user's functions, which may mean others.
   """
   known = settings(function, offered)
   name = getattr(function, "__name__", str(function))
@@ -69,7 +69,7 @@ def expect(key: str, value: Plain, hint: Any, default: Any = None) -> None:
 
 
 def fits(value: Plain, hint: Any) -> bool:
-  """Whether a value can stand for the annotation: an int for a float, never a bool for a number, a tuple for a sequence."""
+  """Can a config's value stand for the annotation? An int for a float, a tuple for a sequence, no bool for a number."""
   origin, args = typing.get_origin(hint), typing.get_args(hint)
   if hint in (Any, object) or isinstance(hint, typing.TypeVar):
     return True

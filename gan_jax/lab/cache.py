@@ -13,7 +13,7 @@ import numpy as np
 def folder(name: str, path: str | None = None) -> str | None:
   """`path`, or `$GAN_JAX_CACHE/name`, or `~/.cache/gan_jax/name`, made with mode 0700 where it is not there.
 
-  None, with a warning, for a folder that cannot be made or that others may write to: who writes there chooses what we run.
+  None, with a warning, for a folder that cannot be made or others may write to: who writes there chooses what we run.
   """
   root = os.environ.get("GAN_JAX_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan_jax")
   path = os.path.abspath(os.path.expanduser(path or os.path.join(root, name)))

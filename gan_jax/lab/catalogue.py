@@ -62,7 +62,7 @@ def text(kind: str) -> str:
 
 
 def _public(module: str) -> dict[str, str]:
-  """Name -> first line of its docstring, for what a module or package has in `__all__`, or else its public functions."""
+  """Name -> first line of its docstring, for what a module or package has in `__all__`, or its public functions."""
   path = os.path.join(PACKAGE, module)
   if not os.path.isdir(path):
     return _offered(path + ".py", {})

@@ -1,7 +1,7 @@
 """The command line: run, report, show, list. What goes wrong is one line on stderr and an exit code.
 
-Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted and
-resumable, 130 interrupted. JAX is imported only by the commands that need it.
+Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted
+and resumable, 130 interrupted. JAX is imported only by the commands that need it.
 """
 
 import argparse
@@ -58,15 +58,17 @@ def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   from gan_jax.lab import cache, train
 
   cache.compile_to_disk()
-  train.run(resolved, options.workdir, quiet=options.quiet)
+  path = train.run(resolved, options.workdir, quiet=options.quiet)
+  _print_comparison([options.workdir])
+  print(path)
   return 0
 
 
 def report(options: argparse.Namespace, overrides: Sequence[str]) -> int:
-  from gan_jax.lab import report, summary
+  from gan_jax.lab import report
 
   path = report.report(options.directories)
-  report.print_table(summary.combine([summary.read_run(directory) for directory in options.directories])[0])
+  _print_comparison(options.directories)
   print(path)
   return 0
 
@@ -185,6 +187,12 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   for command in commands.values():
     command.add_argument("--traceback", action="store_true", help="where an error comes from")
   return parser, commands
+
+
+def _print_comparison(directories: Sequence[str]) -> None:
+  from gan_jax.lab import report, summary
+
+  report.print_table(summary.combine([summary.read_run(directory) for directory in directories])[0])
 
 
 def _load(options: argparse.Namespace, overrides: Sequence[str]) -> "Resolved":

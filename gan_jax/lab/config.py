@@ -1,7 +1,7 @@
 """From `--config=FILE[:arg] --config.key=value --arms=a,b+c` to one complete config for every arm.
 
-A config file is Python: `def get_config(arg=None) -> ml_collections.ConfigDict(convert_dict=False)`. An arm is a patch to
-it (`patches.py`). Everything is checked here, before anything compiles and before a directory is made.
+A config file is Python: `def get_config(arg=None) -> ml_collections.ConfigDict(convert_dict=False)`. An arm is a patch
+to it (`patches.py`). Everything is checked here, before anything compiles and before a directory is made.
 """
 
 import difflib

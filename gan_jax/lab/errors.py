@@ -104,7 +104,7 @@ def show(value: object) -> str:
 
 
 def blame(error: BaseException, path: str | None = None) -> str:
-  """`file:line: Type: message` for an error raised by a user's file: the last line in `path`, or that is not installed."""
+  """`file:line: Type: message` for an error raised by a user's file: its last line in `path`, or of his own."""
   message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
   if isinstance(error, SyntaxError) and error.filename and (path is None or error.filename == path):
     return f"{error.filename}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"

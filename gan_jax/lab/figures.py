@@ -23,7 +23,9 @@ STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "axe
          "legend.fontsize": 8, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#555555", "axes.linewidth": .7,
          "xtick.color": "#444444", "ytick.color": "#444444", "figure.facecolor": "white", "axes.facecolor": "white",
          "legend.frameon": False, "svg.hashsalt": "gan_jax", "path.simplify": True}
+MOST_BARS = 64           # modes up to which a histogram has bars
 PANELS_FROM = 7          # arms from which each gets a panel
+NICE = [1, 2, 5, 10]     # ticks at multiples of these
 FEW_SEEDS = 5            # up to here the band is the range, above it the middle half
 
 
@@ -90,10 +92,10 @@ def modes_over_time(arms: Sequence[ArmView], *, num_modes: int, perfect: float |
       _curve(ax, arm, COLORS[0])
       _perfect_line(ax, top)
       _time_axis(ax, num_modes)
-      _title(ax, arm)
+      title(ax, arm)
     figure.supxlabel("round", fontsize=9)
     figure.supylabel(f"modes, of {num_modes:,}", fontsize=9)
-    _legend(figure, [("this arm", COLORS[0], "-"), *([(baseline.name, BASELINE, "-")] if baseline else []),
+    legend(figure, [("this arm", COLORS[0], "-"), *([(baseline.name, BASELINE, "-")] if baseline else []),
                      ("perfect sampler", PERFECT, "--")])
     return figure
 
@@ -115,11 +117,10 @@ def final_values(summary: Mapping[str, Any], metrics: Sequence[tuple[str, str]],
         finite = values[np.isfinite(values)]
         largest = max(largest, *finite, 0.)
         color = BASELINE if arm == summary["baseline"] else COLORS[0]
-        # A fixed spread, so that equal values stay countable.
-        offsets = .24 * np.array([(-1) ** index * ((index + 1) // 2) for index in range(len(finite))]) / max(1, len(finite) / 2)
-        ax.scatter(finite, place + offsets, s=13, color=color, alpha=.75, linewidths=0, zorder=3, clip_on=False)
         if len(finite):
-          ax.plot([np.median(finite)] * 2, [place - .36, place + .36], color=INK, linewidth=1.8, zorder=4, solid_capstyle="butt")
+          ax.plot([np.median(finite)] * 2, [place - .4, place + .4], color=INK, linewidth=2.2, zorder=2, solid_capstyle="butt")
+          ax.scatter(finite, place + .32 * spread(finite, float(np.ptp(finite)) / 40), s=15, color=color, alpha=.9, linewidths=.5,
+                     edgecolors="white", zorder=3, clip_on=False)
         if len(finite) < len(values):
           ax.annotate(f"{len(values) - len(finite)} not finite →", (1, place), xycoords=("axes fraction", "data"), ha="right", va="center",
                       fontsize=7, color=FAILED)
@@ -127,7 +128,7 @@ def final_values(summary: Mapping[str, Any], metrics: Sequence[tuple[str, str]],
         ax.axvline(float(summary["perfect"][name]), color=PERFECT, linestyle=(0, (4, 2)), linewidth=1, zorder=1)
         largest = max(largest, float(summary["perfect"][name]))
       ax.set_xlim(left=0 if largest > 0 else None, right=largest * 1.04 if largest > 0 else None)
-      ax.xaxis.set_major_locator(MaxNLocator(4))
+      ax.xaxis.set_major_locator(MaxNLocator(4, integer=largest >= 4, steps=NICE))
       ax.grid(axis="y", color="#E6E6E6", linewidth=.7, zorder=0)
       ax.set_axisbelow(True)
       ax.tick_params(axis="y", length=0)
@@ -142,22 +143,29 @@ def final_values(summary: Mapping[str, Any], metrics: Sequence[tuple[str, str]],
 
 def mode_histograms(arms: Sequence[ArmView], *, probabilities: np.ndarray, num_samples: int | None) -> Figure | None:
   """n_k / (N p_k) for every mode, 1 is right. Up to 64 modes as bars (mean over seeds, seeds as dots), more as sorted curves."""
-  drawn = [arm for arm in arms if arm.mode_counts is not None]
-  if not drawn:
+  if all(arm.mode_counts is None for arm in arms):
     return None
   with rc_context(STYLE):
-    return (_bars if len(probabilities) <= 64 else _sorted_counts)(drawn, probabilities, num_samples)
+    return (_bars if len(probabilities) <= MOST_BARS else _sorted_counts)(arms, probabilities, num_samples)
 
 
 def _bars(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Figure:
   figure, axes = panels(len(arms), columns=4, aspect=.68)
   rare = p < .5 * p.max()
   colors = np.where(rare, COLORS[1], COLORS[0])
-  ratios = [counts / (_total(counts, num_samples) * p) for counts in (np.asarray(arm.mode_counts, float) for arm in arms)]
-  top = min(4., max(1.5, *(1.05 * ratio.max() for ratio in ratios)))
+  counted = [np.zeros((0, len(p))) if arm.mode_counts is None else np.asarray(arm.mode_counts, float) for arm in arms]
+  ratios = [counts / (_total(counts, num_samples) * p) for counts in counted]
+  top = min(3., max(1.5, *(1.05 * ratio.max() for ratio in ratios if len(ratio))))
   n = num_samples or 0
   for ax, arm, ratio in zip(axes, arms, ratios, strict=True):
+    title(ax, arm, pad=13)
     k = np.arange(len(p))
+    ax.set_ylim(0, top)
+    ax.set_xlim(-.7, len(p) - .3)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    if not len(ratio):
+      absent(ax)
+      continue
     if n:   # two standard deviations of a perfect sampler's count
       spread = 2 * np.sqrt((1 - p) / (n * p))
       ax.bar(k, 2 * spread, bottom=1 - spread, width=.98, color="#DDDDDD", zorder=1)
@@ -170,38 +178,54 @@ def _bars(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Fi
     for place in np.flatnonzero(mean > top):
       ax.annotate(f"{mean[place]:.0f}", (place, top), ha="center", va="bottom", fontsize=7, color=INK, annotation_clip=False)
     ax.axhline(1, color=PERFECT, linewidth=.9, linestyle=(0, (4, 2)), zorder=3)
-    ax.set_ylim(0, top)
-    ax.set_xlim(-.7, len(p) - .3)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    _title(ax, arm, pad=9)
   figure.supxlabel("mode", fontsize=9)
   figure.supylabel("samples / expected samples", fontsize=9)
   entries = [("rare modes", COLORS[1], "s"), ("common modes", COLORS[0], "s")] if rare.any() else [("mean over seeds", COLORS[0], "s")]
-  _legend(figure, [*entries, ("one seed", INK, "o"), ("perfect sampler" + (" ± 2 SD" if n else ""), PERFECT, "--")])
+  legend(figure, [*entries, ("one seed", INK, "o"), ("perfect sampler" + (" ± 2 SD" if n else ""), PERFECT, "--")])
   return figure
 
 
 def _sorted_counts(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Figure:
   figure, axes = panels(len(arms), columns=4, aspect=.68)
-  n = num_samples or int(arms[0].mode_counts.sum(-1).max())   # type: ignore[union-attr]
-  counts = np.random.default_rng(0).multinomial(n, p / p.sum(), size=8)
-  perfect = np.sort(counts, -1)[:, ::-1].mean(0) / (n / len(p))
+  counted = [np.zeros((0, len(p))) if arm.mode_counts is None else np.sort(arm.mode_counts, -1)[:, ::-1] for arm in arms]
+  n = num_samples or int(max(counts.sum(-1).max() for counts in counted if len(counts)))
+  perfect = np.sort(np.random.default_rng(0).multinomial(n, p / p.sum(), size=64), -1)[:, ::-1].mean(0)
+  top = 1.3 * max(perfect.max(), *(counts.max() for counts in counted if len(counts)))
   rank = np.arange(1, len(p) + 1)
-  for ax, arm in zip(axes, arms, strict=True):
-    for row in np.asarray(arm.mode_counts, float):
-      ax.plot(rank, np.sort(row)[::-1] / (n / len(p)), color=BASELINE if arm.baseline else COLORS[0], linewidth=1, alpha=.75)
+  for ax, arm, counts in zip(axes, arms, counted, strict=True):
+    for row in counts:
+      ax.plot(rank, row, color=BASELINE if arm.baseline else COLORS[0], linewidth=1, alpha=.75)
     ax.plot(rank, perfect, color=PERFECT, linewidth=1, linestyle=(0, (4, 2)))
-    ax.set_yscale("symlog", linthresh=1, linscale=1.2)
-    ax.set_ylim(0, None)
+    ax.set_yscale("symlog", linthresh=n / len(p), linscale=1.2)
+    ax.set_ylim(0, top)
     ax.set_xlim(1, len(p))
+    ax.set_yticks([tick for tick in (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000) if tick <= top and (tick == 0 or tick >= n / len(p) / 2)])
+    ax.yaxis.minorticks_off()
     ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    _title(ax, arm)
+    title(ax, arm)
+    if not len(counts):
+      absent(ax)
   for ax in axes:
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
   figure.supxlabel("mode, most frequent first", fontsize=9)
-  figure.supylabel("samples / samples of an even share", fontsize=9)
-  _legend(figure, [("one seed", COLORS[0], "-"), ("perfect sampler", PERFECT, "--")])
+  figure.supylabel("samples of the mode", fontsize=9)
+  legend(figure, [("one seed", COLORS[0], "-"), ("perfect sampler", PERFECT, "--")])
   return figure
+
+
+def spread(values: np.ndarray, width: float) -> np.ndarray:
+  """Offsets in [-1, 1] that keep values nearer than `width` apart from each other: 0, 1, -1, 2, -2 ... steps from the middle."""
+  offsets, order = np.zeros(len(values)), np.argsort(values, kind="stable")
+  groups = np.split(order, np.flatnonzero(np.diff(values[order]) > width) + 1) if len(values) else []
+  for group in groups:
+    steps = np.arange(len(group)) - (len(group) - 1) / 2
+    offsets[group] = steps / max(2.5, (len(group) - 1) / 2)
+  return offsets
+
+
+def absent(ax: Any) -> None:
+  """An empty panel that says so."""
+  ax.text(.5, .5, "no samples", transform=ax.transAxes, ha="center", va="center", color=FAILED, fontsize=8)
 
 
 def _curve(ax: Any, arm: ArmView, color: str, label: str | None = None) -> None:
@@ -214,7 +238,7 @@ def _curve(ax: Any, arm: ArmView, color: str, label: str | None = None) -> None:
   if not len(steps):
     return
   low, high = (np.nanmin(table, 0), np.nanmax(table, 0)) if len(table) <= FEW_SEEDS else np.nanpercentile(table, (25, 75), axis=0)
-  ax.fill_between(steps, low, high, color=color, alpha=.18, linewidth=0)
+  ax.fill_between(steps, low, high, color=color, alpha=.16, linewidth=0)
   ax.plot(steps, np.nanmedian(table, 0), color=color, linewidth=1.6, label=label)
   if arm.mark.startswith(("FAILED", "UNFINISHED")):
     ax.plot(steps[-1], np.nanmedian(table[:, -1]), "x", color=FAILED, markersize=6, markeredgewidth=1.6, clip_on=False)
@@ -227,12 +251,12 @@ def _perfect_line(ax: Any, value: float, label: str | None = None) -> None:
 def _time_axis(ax: Any, num_modes: int) -> None:
   ax.set_ylim(0, num_modes * 1.06)
   ax.set_xlim(left=0)
-  ax.xaxis.set_major_locator(MaxNLocator(4))
+  ax.xaxis.set_major_locator(MaxNLocator(4, steps=NICE))
   ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"))
   ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
+def legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
   from matplotlib.lines import Line2D
   handles = [Line2D([], [], color=color, label=label, linewidth=1.6,
                     **({"linestyle": (0, (4, 2))} if kind == "--" else {} if kind == "-" else
@@ -241,7 +265,7 @@ def _legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
   figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.8, columnspacing=1.4, borderpad=.1)
 
 
-def _title(ax: Any, arm: ArmView, pad: float = 4) -> None:
+def title(ax: Any, arm: ArmView, pad: float = 4) -> None:
   ax.set_title(_shown(arm), color=FAILED if arm.mark else INK, fontweight="bold" if arm.baseline else "normal", pad=pad, loc="left",
                fontsize=8.5)
 

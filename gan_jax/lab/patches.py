@@ -1,7 +1,7 @@
 """Patches: what an arm, a composition of arms or an override changes in a config.
 
-A patch is a mapping of dotted keys: `{"view.pack.size": 2}` sets one value, `{"objective": {"name": "hinge"}}` replaces a
-section, `{"prior": None}` removes one.
+A patch is a mapping of dotted keys: `{"view.pack.size": 2}` sets one value, `{"objective": {"name": "hinge"}}` replaces
+a section, `{"prior": None}` removes one.
 """
 
 import ast

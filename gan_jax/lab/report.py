@@ -50,9 +50,9 @@ def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: st
     raise UsageError("a report needs at least one run directory")
   runs = [summaries.read_run(directory) for directory in directories]
   summary, sources = summaries.combine(runs)
-  for run in runs:
-    write(run.directory / "summary.json", summaries.to_json(summaries.summarise(run)).encode())
   folder = Path(out) if out is not None else runs[0].directory
+  if len(runs) == 1 and folder == runs[0].directory:
+    write(folder / "summary.json", summaries.to_json(summary).encode())
   pictures = draw(summary, sources, folder / "figures")
   write(folder / "report.md", _markdown(summary, runs, sources, pictures).encode())
   write(folder / "report.html", _html(summary, runs, sources, pictures).encode())
@@ -75,13 +75,13 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
   arms = [_view(name, summary, *source) for name, source in sources.items()]
   chosen = {arm.name: median_seed(summary, arm) for arm in arms if arm.samples is not None}
   run = next(iter(sources.values()))[0] if sources else None
-  data = _data(run.config.get("config", {}).get("data")) if run else None
+  data = run.data if run else None
   shown = []
   if summary["num_modes"]:
     band = ("the band from the lowest to the highest seed" if len(summary["seeds"]) <= figures.FEW_SEEDS else "the band the middle half of the seeds")
     shown.append(("modes_over_time", "Modes over time", f"Modes seen by the live monitor (raw weights). The line is the median over seeds, {band}; "
                   "dashed is the perfect sampler; a red cross marks an arm that stopped early.",
-                  figures.modes_over_time(arms, num_modes=summary["num_modes"], perfect=_monitor_perfect(summary))))
+                  figures.modes_over_time(arms, num_modes=summary["num_modes"], perfect=summary["monitor_modes"])))
   columns = [(name, heading) for name, heading, _ in tables.headline(summary, "raw")]
   wanted = [summary["primary"], "high_quality", "kl_reverse_nats"]
   picked = sorted((pair for pair in columns if pair[0] in wanted), key=lambda pair: wanted.index(pair[0])) or columns[:3]
@@ -89,12 +89,13 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
                 figures.final_values(summary, picked)))
   shown.append(("samples", *_samples_figure(arms, chosen, data)))
   modes = data.modes if data is not None else None
-  if summary["num_modes"]:
-    p = modes.probabilities if modes is not None else np.full(summary["num_modes"], 1 / summary["num_modes"])
-    caption = ("Samples of each mode over what the training law gives it; 1 is right. Bars are means over seeds, dots are seeds." if len(p) <= 64
-               else "Samples a mode gets, modes sorted by it, over an even share. A curve that ends at 0 early has lost modes.")
-    shown.append(("mode_histograms", "Mode histograms", caption + ("" if modes is not None else " (The training law was taken to be uniform.)"),
-                  figures.mode_histograms(arms, probabilities=np.asarray(p, float), num_samples=summary["num_samples"])))
+  if modes is not None:
+    p = np.asarray(modes.probabilities, float)
+    caption = ("High-quality samples of each mode over what the training law gives it; 1 is right. Bars are means over seeds, dots are seeds; a bar "
+               "that leaves the panel has its height written on it." if len(p) <= figures.MOST_BARS else
+               "High-quality samples that a mode gets, modes sorted by it. A curve that falls to 0 early has lost modes.")
+    shown.append(("mode_histograms", "Mode histograms", caption,
+                  figures.mode_histograms(arms, probabilities=p, num_samples=summary["num_samples"])))
   pictures = []
   for stem, title, caption, figure in shown:
     if figure is not None:
@@ -132,13 +133,15 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     better, worse, same = ([arm for arm, test in tests.items() if rule(test)] for rule in (
       lambda test: test["p_holm"] < .05 and test["difference"] > 0, lambda test: test["p_holm"] < .05 and test["difference"] < 0,
       lambda test: not test["p_holm"] < .05))
-    lines.append(f"More modes than {tables.baseline_name(summary)} at p < .05 after Holm: {', '.join(better) or 'no arm'}."
-                 + (f" Fewer: {', '.join(worse)}." if worse else "") + (f" No difference shown: {', '.join(same)}." if same else ""))
+    more, fewer = ("More modes", "Fewer") if threshold else (f"Larger {name}", "Smaller")
+    lines.append(f"{more} than {tables.baseline_name(summary)} at p < .05 after Holm: {', '.join(better) or 'no arm'}."
+                 + (f" {fewer}: {', '.join(worse)}." if worse else "") + (f" No difference shown: {', '.join(same)}." if same else ""))
     pairs = min(test["pairs"] for test in tests.values())
     if 2 ** (1 - pairs) * len(tests) >= .05:
       lines.append(f"With {pairs} pairs of seeds and {len(tests)} arms the smallest p after Holm is {tables.probability(min(1., 2 ** (1 - pairs) * len(tests)))}:"
                    " this run cannot show a difference at .05 by itself.")
-  odd = [f"{arm} ({tables.mark_of(info[arm])})" for arm in info if tables.mark_of(info[arm])]
+  odd = [f"{arm} ({tables.mark_of(info[arm])}{': ' + str(info[arm]['error']) if info[arm]['error'] else ''})" for arm in info
+         if tables.mark_of(info[arm])]
   if odd:
     lines.append(f"Incomplete: {', '.join(odd)}. Their numbers cover only what is there and are not tested.")
   return lines
@@ -152,7 +155,7 @@ def _view(name: str, summary: Mapping[str, Any], run: summaries.Run, arm: str) -
       samples = stored["raw"] if "raw" in stored else None
       counts = stored["mode_counts"] if "mode_counts" in stored else None
   info = summary["info"][name]
-  seeds = info["seeds"] or summary["seeds"]
+  seeds = [int(seed) for seed in run.status.get(arm, {}).get("seeds") or summary["seeds"]]
   size = next((len(part) for part in (samples, counts) if part is not None), 0)
   return figures.ArmView(name, tables.mark_of(info), name == summary["baseline"], run.curves.get(arm, {}),
                          seeds if len(seeds) == size else list(range(size)), samples if size else None, counts if size else None)
@@ -175,26 +178,11 @@ def _samples_figure(arms: Sequence[figures.ArmView], chosen: Mapping[str, int], 
   return ("Samples", "Raw weights at the last round, the seed with the median number of modes.", sample_figures.image_grids(arms, chosen, real=real))
 
 
-def _data(config: Mapping[str, Any] | None) -> Any:
-  """The data set that the config names, for its real samples and centres; None when it cannot be built here."""
-  from gan_jax import data as builders
-  try:
-    settings = dict(config or {})
-    return getattr(builders, settings.pop("name"))(**settings)
-  except Exception:   # the report stands without it: the real panel is left out
-    return None
-
-
 def _real(data: Any, count: int) -> np.ndarray | None:
   if data is None:
     return None
   import jax
   return np.asarray(data.sample(jax.random.key(0), count)["image"])
-
-
-def _monitor_perfect(summary: Mapping[str, Any]) -> float | None:
-  value = summary["perfect"].get("monitor/modes")
-  return None if value is None else float(value)
 
 
 def _facts(summary: Mapping[str, Any], runs: Sequence[summaries.Run]) -> list[tuple[str, str]]:

@@ -65,12 +65,12 @@ SLOTS = (
 
 
 class Experiment(NamedTuple):
-  """What one arm trains: `round_size` real examples go into each round of `game`; `shapes` is its state, once traced."""
+  """What one arm trains: `round_size` real examples go into each round of `game`; `shapes` is its state, abstract."""
 
   data: Data
   game: core.Game
   round_size: int
-  shapes: core.GanState | None = None
+  shapes: core.GanState
 
 
 class Call(NamedTuple):
@@ -90,7 +90,7 @@ class Plan(NamedTuple):
 
 
 def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
-  """The data and the game of one complete config.
+  """The data and the game of one complete config, traced through one round: nothing is compiled, all shapes fit.
 
   Raises:
     UsageError: a name, setting, slot or player that does not fit, or a batch that does not divide into packs.
@@ -117,28 +117,28 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
     )
   for call in plan.transforms:
     game = _make(call, position=(game,))
-  return Experiment(data, game, round_size(values, game))
+  size = round_size(values, game)
+  return Experiment(data, game, size, trace(data, game, size))
 
 
 def build_all(resolved: Resolved) -> dict[str, Experiment]:
-  """Every arm, built and traced through one round, so that shapes that do not fit are told before anything compiles."""
+  """Every arm, built before anything compiles."""
   experiments = {}
   for name, config in resolved.arms.items():
     try:
-      experiment = build(config)
-      experiments[name] = experiment._replace(shapes=trace(experiment))
+      experiments[name] = build(config)
     except GanJaxError as error:
       raise type(error)(f'arm "{name}": {error}') from error
   return experiments
 
 
-def trace(experiment: Experiment) -> core.GanState:
+def trace(data: Data, game: core.Game, size: int) -> core.GanState:
   """The shapes of the state, from an abstract run of `init`, `step` and `sample`: nothing is computed."""
-  wanted = tuple(experiment.data.shape)
+  wanted = tuple(data.shape)
   try:
-    algorithm = core.build(experiment.game)
+    algorithm = core.build(game)
     key = jax.random.key(0)
-    batch = jax.eval_shape(lambda key: experiment.data.sample(key, experiment.round_size), key)
+    batch = jax.eval_shape(lambda key: data.sample(key, size), key)
     state = jax.eval_shape(algorithm.init, key, batch)
     made = tuple(jax.eval_shape(algorithm.sample, state, key, batch).shape[1:])
     if made != wanted:

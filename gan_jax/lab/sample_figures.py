@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from gan_jax.lab.figures import COLORS, INK, STYLE, ArmView, _legend, _title, panels
+from gan_jax.lab import pictures
+from gan_jax.lab.figures import COLORS, INK, STYLE, ArmView, absent, legend, panels, title
 
 MOST_POINTS = 1000
 GRID = 8
@@ -20,20 +21,22 @@ def scatter(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndar
 
   The panels share the frame of the real data; how many points lie outside it is written into the panel.
   """
-  drawn = [arm for arm in arms if arm.samples is not None]
-  points = {arm.name: np.asarray(arm.samples[arm.seeds.index(chosen[arm.name])], float) for arm in drawn}   # type: ignore[index]
+  points = {arm.name: _of_seed(arm, chosen).astype(float) for arm in arms if arm.samples is not None}
   frame = next((part for part in (centers, real) if part is not None), np.concatenate([*points.values()]))
   frame = frame[np.isfinite(frame).all(-1)]
   middle = (frame.max(0) + frame.min(0)) / 2
   reach = .5 * 1.3 * max(float((frame.max(0) - frame.min(0)).max()), 1e-6)
   with rc_context(STYLE):
-    figure, axes = panels(len(drawn) + (real is not None))
+    figure, axes = panels(len(arms) + (real is not None))
     if real is not None:
       _points(axes[0], real, centers, assign)
       axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
-    for ax, arm in zip(axes[real is not None:], drawn, strict=True):
+    for ax, arm in zip(axes[real is not None:], arms, strict=True):
+      title(ax, arm)
+      if arm.samples is None:
+        absent(ax)
+        continue
       outside = _points(ax, points[arm.name], centers, assign, middle, reach)
-      _title(ax, arm)
       note = f"seed {chosen[arm.name]}" + (f", {100 * outside:.2g} % outside" if outside > 0 else "")
       ax.text(.5, -.03, note, transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
     for ax in axes:
@@ -46,40 +49,31 @@ def scatter(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndar
         spine.set_visible(True)
         spine.set_color("#BBBBBB")
     entries = [("high-quality sample", COLORS[0], "o"), ("other sample", COLORS[1], "o")] if assign else [("sample", COLORS[0], "o")]
-    _legend(figure, entries + ([("centre of a mode", "#999999", "+")] if centers is not None else []))
+    legend(figure, entries + ([("centre of a mode", "#999999", "+")] if centers is not None else []))
     return figure
 
 
 def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndarray | None) -> Figure:
   """Images [S, n, h, w, c] in [-1, 1] of the chosen seed of each arm, up to 8 x 8 a panel."""
-  drawn = [arm for arm in arms if arm.samples is not None]
   with rc_context(STYLE):
-    figure, axes = panels(len(drawn) + (real is not None), columns=4, share=False)
+    figure, axes = panels(len(arms) + (real is not None), columns=4, share=False)
     if real is not None:
       _images(axes[0], real)
       axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
-    for ax, arm in zip(axes[real is not None:], drawn, strict=True):
-      _images(ax, arm.samples[arm.seeds.index(chosen[arm.name])])   # type: ignore[index]
-      _title(ax, arm)
+    for ax, arm in zip(axes[real is not None:], arms, strict=True):
+      title(ax, arm)
+      if arm.samples is None:
+        absent(ax)
+        continue
+      _images(ax, _of_seed(arm, chosen))
       ax.text(.5, -.02, f"seed {chosen[arm.name]}", transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
     for ax in axes:
       ax.set_axis_off()
     return figure
 
 
-def tile(images: np.ndarray, *, side: int = GRID, gap: int = 1) -> np.ndarray:
-  """[n, h, w, c] in [-1, 1] -> one [H, W, 3] picture in [0, 1], white gaps between; NaN is shown in grey."""
-  images = np.asarray(images, float)[:side * side]
-  side = min(side, int(np.ceil(np.sqrt(len(images)))))
-  _, height, width, channels = images.shape
-  images = np.clip(np.nan_to_num(images, nan=0., posinf=1., neginf=-1.) / 2 + .5, 0, 1)
-  images = images[..., :3] if channels >= 3 else np.repeat(images[..., :1], 3, -1)
-  rows = -(-len(images) // side)
-  picture = np.ones((rows * (height + gap) - gap, side * (width + gap) - gap, 3))
-  for place, image in enumerate(images):
-    top, left = (place // side) * (height + gap), (place % side) * (width + gap)
-    picture[top:top + height, left:left + width] = image
-  return picture
+def _of_seed(arm: ArmView, chosen: Mapping[str, int]) -> np.ndarray:
+  return np.asarray(arm.samples)[arm.seeds.index(chosen[arm.name])]
 
 
 def _points(ax, points: np.ndarray, centers, assign, middle=None, reach=None) -> float:
@@ -100,4 +94,4 @@ def _points(ax, points: np.ndarray, centers, assign, middle=None, reach=None) ->
 
 
 def _images(ax, images: np.ndarray) -> None:
-  ax.imshow(tile(images), interpolation="nearest")
+  ax.imshow(pictures.tile(np.asarray(images)[:GRID * GRID], columns=GRID), interpolation="nearest")

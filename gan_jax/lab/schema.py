@@ -1,4 +1,4 @@
-"""What a config may hold: the fixed settings with their types and ranges, and the shape of sections that name a function.
+"""What a config may hold: fixed settings with their types and ranges, and the shape of sections that name a function.
 
 Checked before JAX is imported. What is inside a section that names a function is checked against that function's
 signature (`binding.py`).
