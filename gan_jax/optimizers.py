@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import optax
 
 
-def adam(learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_root: float = 1e-16) -> optax.GradientTransformation:
+def adam(
+  learning_rate: optax.ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_root: float = 1e-16
+) -> optax.GradientTransformation:
   """optax's Adam with a small `eps_root`, so that unrolling can differentiate through it.
 
   m / (sqrt(v + eps_root) + eps): without it d sqrt(v) / dv is infinite at v = 0, and one dead unit makes the meta-gradient NaN. At 1e-16 it

@@ -252,8 +252,12 @@ def health(real_logits: Array, fake_logits: Array) -> dict[str, Array]:
 
 
 def flat_logits(logits: Array) -> Array:
-  """`[B]` or `[B, 1] -> [B]`."""
-  return logits[:, 0] if logits.ndim == 2 and logits.shape[1] == 1 else logits
+  """`[B]` or `[B, 1] -> [B]`; anything else is no logit an example."""
+  if logits.ndim == 2 and logits.shape[1] == 1:
+    return logits[:, 0]
+  if logits.ndim != 1:
+    raise ValueError(f"the discriminator's output is of shape {logits.shape[1:]} an example; this game needs one logit (out = 1)")
+  return logits
 
 
 def check_optimizers(optimizers: Mapping[str, Any], players: tuple[str, ...]) -> None:

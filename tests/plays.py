@@ -1,4 +1,4 @@
-"""A `Play` made by hand, so that a term can be tested on numbers that the test chooses."""
+"""Plays, players and games whose every number is known: what the tests of single methods are made of."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 from jax import Array
 
-from gan_jax.core import GanState
+from gan_jax.core import Aux, Game, GanState, Player, build
 from gan_jax.play import Play, Prior
 
 
@@ -25,7 +27,7 @@ def play_of(
   step: int = 0,
   seed: int = 0,
 ) -> Play:
-  """What is not given is missing, and a term that looks at it fails."""
+  """A `Play` by hand. What is not given is missing, and a term that looks at it fails."""
   given = [None if x is None else jnp.asarray(x) for x in (real, fake, latent, real_logits, fake_logits)]
   real, fake, latent, real_logits, fake_logits = given
   state = GanState(step=jnp.asarray(step, jnp.int32), params={}, model_state={}, opt_state={}, ema={})
@@ -52,3 +54,36 @@ def fixed_prior(rows: Any) -> Prior:
   """Always the same latents, the first n of `rows`."""
   rows = jnp.asarray(rows)
   return Prior(lambda key, n: rows[:n])
+
+
+A, RATE = 0.7, 0.1
+X, Y = 2.0, -1.0
+ROW = {"image": np.zeros((1, 1), "float32")}
+
+
+def bilinear(optimizer=None, ema_decay=None, turns=(("discriminator",), ("generator",))) -> Game:
+  """Two numbers: x is the generator and minimises a x y, y is the discriminator and minimises -a x y."""
+
+  def player(start, sign, other, ema):
+    def loss(own, state, batch, key):
+      return sign * A * own * state.params[other], Aux({}, {})
+
+    return Player(lambda key, batch: (jnp.asarray(start), {}), loss, optimizer or optax.sgd(RATE), ema)
+
+  players = {"generator": player(X, 1, "discriminator", ema_decay), "discriminator": player(Y, -1, "generator", None)}
+  return Game(players, turns, sample=lambda state, key, batch: state.params["generator"][None])
+
+
+def play(game, rounds=1):
+  """The states from the first one on."""
+  algorithm = build(game)
+  state, step = algorithm.init(jax.random.key(0), ROW), jax.jit(algorithm.step)
+  states = [state]
+  for _ in range(rounds):
+    states.append(step(states[-1], ROW, jax.random.key(0))[0])
+  return states
+
+
+def values(state):
+  """(x, y)."""
+  return float(state.params["generator"]), float(state.params["discriminator"])

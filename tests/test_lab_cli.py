@@ -313,7 +313,7 @@ def test_command_lines_are_refused_in_one_line(tmp_path, monkeypatch, capsys, ar
 
 
 KEYS = ["num_steps", "batch_size", "seeds", "evaluation.every", "generator.features", "objective.name", "prior.size",
-        "game.n_critic", "discriminator_terms.r1.gamma", "data", "arms", "question", "view.pack", "x"]  # fmt: skip
+        "game.ema_decay", "discriminator_terms.r1.gamma", "data", "arms", "question", "view.pack", "x"]  # fmt: skip
 
 
 @given(

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_jax.lab import binding, config, patches, resolve, schema
@@ -71,12 +71,12 @@ def test_json_round_trip(path):
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-TREES = st.dictionaries(
-  st.text(min_size=1), st.recursive(LEAVES, lambda t: st.lists(t) | st.dictionaries(st.text(min_size=1), t))
-)
+NAMES = st.text(min_size=1, max_size=5)
+TREES = st.dictionaries(NAMES, st.recursive(LEAVES, lambda t: st.lists(t) | st.dictionaries(NAMES, t), max_leaves=6))
 
 
 @given(TREES)
+@settings(max_examples=50, deadline=None)
 def test_plain_is_idempotent_and_json_holds_it(tree):
   once = schema.plain(tree)
   assert schema.plain(once) == once
@@ -256,6 +256,7 @@ def test_sections_are_held_against_the_signature(section, says):
 
 
 @given(st.text(), st.lists(st.text(min_size=1), max_size=30))
+@settings(max_examples=50, deadline=None)
 def test_messages_stay_on_one_line(name, choices):
   for text in (one_line(name), str(GanJaxError(f"{name}{nearest(name, choices)} {show(name)}"))):
     assert len(text) <= 400 and len(text.splitlines()) <= 1

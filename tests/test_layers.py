@@ -155,10 +155,10 @@ def test_spectral_norm_tends_to_one():
   game, d, batch, state = spectral_game()
   step = build(game).step
   play_on = jax.jit(lambda state: lax.scan(lambda s, _: (step(s, batch, jax.random.key(1))[0], None), state, length=100)[0])
+  largest = lambda state: [np.linalg.norm(kernel, 2) / power_iteration(u, kernel)[1] for kernel, u in kernels_and_vectors(state)]
+  assert max(largest(state)) > 1.02  # at the start the vectors are noise
   state = play_on(state)
-  for kernel, u in kernels_and_vectors(state):
-    sigma = power_iteration(u, kernel)[1]
-    assert np.linalg.svd(kernel / sigma, compute_uv=False)[0] == pytest.approx(1, abs=1e-3)
+  assert largest(state) == pytest.approx([1, 1], abs=0.01)
   # Evaluation divides by the same, and leaves the vectors as they are.
   (first, u), (second, v) = kernels_and_vectors(state)
   params = state.params["discriminator"]

@@ -32,6 +32,7 @@ The same command again continues a run where it stopped.
 def main(argv: Sequence[str] | None = None) -> int:
   """Run one command; returns the exit code."""
   arguments = list(sys.argv[1:] if argv is None else argv)
+  os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small factorisations inside a loop: more threads only wait for each other
   for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "reconfigure"):
       stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows "?"

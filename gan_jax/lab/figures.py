@@ -1,7 +1,7 @@
 """The figures of a comparison that need only numbers: modes over time, mode histograms, the final values of every seed.
 
 Each function returns a matplotlib Figure; `save` writes it without a date or a version in it, so the same results give the same bytes. Colours are
-Okabe and Ito's, which colour-blind readers can tell apart; wherever more than six arms meet, each gets a panel of its own over the baseline.
+Okabe and Ito's, which colour-blind readers can tell apart; wherever more than four arms meet, each gets a panel of its own over the baseline.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "axe
          "xtick.color": "#444444", "ytick.color": "#444444", "figure.facecolor": "white", "axes.facecolor": "white",
          "legend.frameon": False, "svg.hashsalt": "gan_jax", "path.simplify": True}
 MOST_BARS = 64           # modes up to which a histogram has bars
-PANELS_FROM = 7          # arms from which each gets a panel
+PANELS_FROM = 5          # arms from which each gets a panel: curves of whole numbers hide each other
 NICE = [1, 2, 5, 10]     # ticks at multiples of these
 FEW_SEEDS = 5            # up to here the band is the range, above it the middle half
 
@@ -102,7 +102,7 @@ def modes_over_time(arms: Sequence[ArmView], *, num_modes: int, perfect: float |
 
 def final_values(summary: Mapping[str, Any], metrics: Sequence[tuple[str, str]], *, weights: str = "raw") -> Figure | None:
   """Every seed a dot, the median a bar, the perfect sampler a dashed line; one panel a metric (name, heading), one line an arm."""
-  arms = list(summary["arms"])
+  arms = [arm for arm, info in summary["info"].items() if info["rounds"] or info["seeds"]]
   metrics = [(name, heading) for name, heading in metrics if any(f"{weights}/{name}" in summary["arms"][arm] for arm in arms)][:4]
   if not metrics:
     return None
@@ -110,15 +110,15 @@ def final_values(summary: Mapping[str, Any], metrics: Sequence[tuple[str, str]],
     figure = Figure(figsize=(2.0 + 2.35 * len(metrics), .9 + .27 * len(arms)), layout="constrained")
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for ax, (name, heading) in zip(axes, metrics, strict=True):
-      largest = 0.
+      largest, smallest = 0., math.inf
       for place, arm in enumerate(arms):
         part = summary["arms"][arm].get(f"{weights}/{name}")
         values = np.array(part["values"] if part else [], float)
         finite = values[np.isfinite(values)]
-        largest = max(largest, *finite, 0.)
+        largest, smallest = max([largest, *finite]), min([smallest, *finite])
         color = BASELINE if arm == summary["baseline"] else COLORS[0]
         if len(finite):
-          ax.plot([np.median(finite)] * 2, [place - .4, place + .4], color=INK, linewidth=2.2, zorder=2, solid_capstyle="butt")
+          ax.plot([np.median(finite)] * 2, [place - .42, place + .42], color=INK, linewidth=1.7, zorder=4, solid_capstyle="butt")
           ax.scatter(finite, place + .32 * spread(finite, float(np.ptp(finite)) / 40), s=15, color=color, alpha=.9, linewidths=.5,
                      edgecolors="white", zorder=3, clip_on=False)
         if len(finite) < len(values):
@@ -127,8 +127,10 @@ def final_values(summary: Mapping[str, Any], metrics: Sequence[tuple[str, str]],
       if name in summary["perfect"] and math.isfinite(float(summary["perfect"][name])):
         ax.axvline(float(summary["perfect"][name]), color=PERFECT, linestyle=(0, (4, 2)), linewidth=1, zorder=1)
         largest = max(largest, float(summary["perfect"][name]))
-      ax.set_xlim(left=0 if largest > 0 else None, right=largest * 1.04 if largest > 0 else None)
-      ax.xaxis.set_major_locator(MaxNLocator(4, integer=largest >= 4, steps=NICE))
+      if largest > 0:
+        near = smallest - .1 * (largest - smallest)    # values far from 0 fill the panel, but modes are counted from 0
+        ax.set_xlim(left=near if smallest > .5 * largest and not name.startswith("modes") else min(0., smallest), right=largest * 1.04)
+      ax.xaxis.set_major_locator(MaxNLocator(5, integer=largest >= 4, steps=NICE))
       ax.grid(axis="y", color="#E6E6E6", linewidth=.7, zorder=0)
       ax.set_axisbelow(True)
       ax.tick_params(axis="y", length=0)
@@ -155,7 +157,8 @@ def _bars(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Fi
   colors = np.where(rare, COLORS[1], COLORS[0])
   counted = [np.zeros((0, len(p))) if arm.mode_counts is None else np.asarray(arm.mode_counts, float) for arm in arms]
   ratios = [counts / (_total(counts, num_samples) * p) for counts in counted]
-  top = min(3., max(1.5, *(1.05 * ratio.max() for ratio in ratios if len(ratio))))
+  seeds_shown = len(p) <= 30
+  top = min(3., max([1.5, *(1.05 * (ratio if seeds_shown else ratio.mean(0)).max() for ratio in ratios if len(ratio))]))
   n = num_samples or 0
   for ax, arm, ratio in zip(axes, arms, ratios, strict=True):
     title(ax, arm, pad=13)
@@ -171,7 +174,7 @@ def _bars(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Fi
       ax.bar(k, 2 * spread, bottom=1 - spread, width=.98, color="#DDDDDD", zorder=1)
     mean = ratio.mean(0)
     ax.bar(k, mean, width=.72, color=colors, alpha=.62, zorder=2)
-    if len(p) <= 30:
+    if seeds_shown:
       offsets = np.linspace(-.22, .22, len(ratio)) if len(ratio) > 1 else np.zeros(1)
       for offset, row in zip(offsets, ratio, strict=True):
         ax.scatter(k + offset, np.minimum(row, top), s=4, color=INK, alpha=.7, linewidths=0, zorder=4, clip_on=False)
@@ -181,7 +184,7 @@ def _bars(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Fi
   figure.supxlabel("mode", fontsize=9)
   figure.supylabel("samples / expected samples", fontsize=9)
   entries = [("rare modes", COLORS[1], "s"), ("common modes", COLORS[0], "s")] if rare.any() else [("mean over seeds", COLORS[0], "s")]
-  legend(figure, [*entries, ("one seed", INK, "o"), ("perfect sampler" + (" ± 2 SD" if n else ""), PERFECT, "--")])
+  legend(figure, [*entries, *([("one seed", INK, "o")] if seeds_shown else []), ("perfect sampler" + (" ± 2 SD" if n else ""), PERFECT, "--")])
   return figure
 
 

@@ -72,7 +72,7 @@ def write(path: Path, content: bytes) -> None:
 
 def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, str]], folder: Path) -> list[Picture]:
   """Draws what the results allow and returns the pictures in the order of the report."""
-  arms = [_view(name, summary, *source) for name, source in sources.items()]
+  arms = [_view(name, summary, *source) for name, source in sources.items() if tables.mark_of(summary["info"][name]) != tables.NOT_STARTED]
   chosen = {arm.name: median_seed(summary, arm) for arm in arms if arm.samples is not None}
   run = next(iter(sources.values()))[0] if sources else None
   data = run.data if run else None
@@ -140,10 +140,13 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     if 2 ** (1 - pairs) * len(tests) >= .05:
       lines.append(f"With {pairs} pairs of seeds and {len(tests)} arms the smallest p after Holm is {tables.probability(min(1., 2 ** (1 - pairs) * len(tests)))}:"
                    " this run cannot show a difference at .05 by itself.")
+  waiting = [arm for arm in info if tables.mark_of(info[arm]) == tables.NOT_STARTED]
   odd = [f"{arm} ({tables.mark_of(info[arm])}{': ' + str(info[arm]['error']) if info[arm]['error'] else ''})" for arm in info
-         if tables.mark_of(info[arm])]
+         if tables.mark_of(info[arm]) and arm not in waiting]
   if odd:
     lines.append(f"Incomplete: {', '.join(odd)}. Their numbers cover only what is there and are not tested.")
+  if waiting:
+    lines.append(f"Not started: {', '.join(waiting)}.")
   return lines
 
 
@@ -169,7 +172,7 @@ def _samples_figure(arms: Sequence[figures.ArmView], chosen: Mapping[str, int], 
   if points and drawn[0].samples.shape[-1] != 2:
     return "Samples", "", None
   modes = data.modes if data is not None else None
-  real = _real(data, sample_figures.MOST_POINTS if points else sample_figures.GRID ** 2)
+  real = _real(data, min(sample_figures.MOST_POINTS, drawn[0].samples.shape[1]) if points else sample_figures.GRID ** 2)
   if points:
     centers = modes.centers if modes is not None else None
     return ("Samples over the true centres", "Raw weights at the last round, the seed with the median number of modes, up to "

@@ -115,7 +115,7 @@ RANGES: Mapping[str, Rule] = {
   "radius": POSITIVE,
   "gamma": NOT_NEGATIVE,
   "weight": NOT_NEGATIVE,
-  "n_critic": whole(1),
+  "n_critic": whole(1, 1000),
   "ema_decay": BELOW_ONE,
   "decay": BELOW_ONE,
   "b1": real(-1, 1, words="a number in [-1, 1)"),

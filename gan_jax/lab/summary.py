@@ -205,7 +205,7 @@ def to_json(summary: Mapping[str, Any]) -> str:
 def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mapping) -> dict[str, Any]:
   status = run.status.get(arm, {})
   patch = run.config.get("arms", {}).get(arm) or {}
-  state = status.get("status", "done" if metrics else "unfinished")
+  state = status.get("status", "done" if arm in run.values else "unfinished")
   last = max((int(steps[-1]) for steps, _ in run.curves.get(arm, {}).values()), default=None)
   evaluated = sorted({seed for by_seed in run.values.get(arm, {}).values() for seed in by_seed})
   return {

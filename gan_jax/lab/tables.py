@@ -14,12 +14,18 @@ from typing import Any, NamedTuple
 from gan_jax.lab import summary as summaries
 
 ABSENT = "—"
+NOT_STARTED = "NOT STARTED"
 
 
 class Cell(NamedTuple):
   text: str
   small: str = ""
   hover: str = ""
+  line: str = ""       # instead of `text` where there is no room for small print
+
+  @property
+  def one_line(self) -> str:
+    return self.line or self.text
 
 
 class Row(NamedTuple):
@@ -34,6 +40,13 @@ class Table(NamedTuple):
   title: str
   columns: list[tuple[str, str]]   # (heading, what it means)
   rows: list[Row]
+
+
+class _Column(NamedTuple):
+  heading: str
+  meaning: str
+  perfect: Cell
+  cell: Callable[[str], Cell]    # of an arm
 
 
 # Metrics worth the first table, in this order: (pattern of the name, heading, meaning). Every other metric is in the last table.
@@ -102,37 +115,22 @@ def mark_of(info: Mapping[str, Any]) -> str:
   at += f" of {info['num_steps']:,}" if at and info.get("num_steps") else ""
   missing = info.get("missing_seeds") or []
   partial = f"only {len(info['seeds'])} of {len(info['seeds']) + len(missing)} seeds" if missing and info["seeds"] else ""
-  state = {"failed": f"FAILED{at}", "unfinished": f"UNFINISHED{at}" if at else "NOT STARTED"}.get(info["status"], "")
+  state = {"failed": f"FAILED{at}", "unfinished": f"UNFINISHED{at}" if at else NOT_STARTED}.get(info["status"], "")
   return ", ".join(part for part in (state, partial) if part)
 
 
 def main_table(summary: Mapping[str, Any], weights: str) -> Table:
   """The headline table of one kind of weights ("raw" or "ema"): metrics, failure rate, test, and for the raw weights what it cost."""
-  metrics = headline(summary, weights)
-  columns = [(heading, meaning) for _, heading, meaning in metrics]
-  extra: list[tuple[str, str, Callable[[Mapping], Cell], Cell]] = []
-  if any(weights in info["failure"] for info in summary["info"].values()):
-    extra.append(("failures", failure_rule(summary) + "; 95 % Wilson interval in small print",
-                  lambda info: _failure_cell(info["failure"].get(weights)), Cell("0")))
-  if any(weights in info["test"] for info in summary["info"].values()):
-    extra.append((f"Δ vs {baseline_name(summary)}",
-                  f"difference of the means of {summary['primary']}; paired test over shared seeds, p after Holm's correction over the arms",
-                  lambda info: _test_cell(info["test"].get(weights)), Cell(ABSENT)))
-  if weights == "raw":
-    extra += [
-      ("parameters", "trained numbers of all players; each player on hover and in small print", _parameters_cell, Cell(ABSENT)),
-      ("samples seen", "real samples per seed", lambda info: Cell(short(info.get("samples_seen"))), Cell(ABSENT)),
-      ("cost per round", f"time per seed and round relative to {baseline_name(summary)}, same machine", _cost_cell, Cell(ABSENT)),
-    ]
-  columns += [(heading, meaning) for heading, meaning, _, _ in extra]
-  rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name, _, _ in metrics] + [at for *_, at in extra],
-              kind="perfect")]
+  columns = _comparison(summary, weights)
+  at = next((place for place, column in enumerate(columns) if not column.heading.startswith("modes")), len(columns))
+  columns[at:at] = _verdicts(summary, weights)      # beside the modes that they are about
+  columns += _costs(summary) if weights == "raw" else []
+  rows = [Row("perfect sampler", [column.perfect for column in columns], kind="perfect")]
   for arm, info in summary["info"].items():
-    cells = [metric_cell(summary["arms"][arm].get(f"{weights}/{name}")) for name, _, _ in metrics]
     kind = "baseline" if arm == summary["baseline"] or arm.endswith(f"/{baseline_name(summary)}") else "arm"
-    rows.append(Row(arm, cells + [cell(info) for _, _, cell, _ in extra], mark_of(info), kind, info.get("label") or ""))
+    rows.append(Row(arm, [column.cell(arm) for column in columns], mark_of(info), kind, info.get("label") or ""))
   title = {"raw": "Raw weights, last round", "ema": "Averaged weights (EMA), last round"}[weights]
-  return Table(title, columns, rows)
+  return Table(title, [(column.heading, column.meaning) for column in columns], rows)
 
 
 def dynamics_table(summary: Mapping[str, Any]) -> Table | None:
@@ -217,6 +215,32 @@ def markdown(table: Table) -> str:
   return "\n".join(lines) + "\n"
 
 
+def _comparison(summary: Mapping[str, Any], weights: str) -> list[_Column]:
+  def column(name: str, heading: str, meaning: str) -> _Column:
+    return _Column(heading, meaning, Cell(digits(summary["perfect"].get(name))), lambda arm: metric_cell(summary["arms"][arm].get(f"{weights}/{name}")))
+  return [column(*found) for found in headline(summary, weights)]
+
+
+def _verdicts(summary: Mapping[str, Any], weights: str) -> list[_Column]:
+  info, columns = summary["info"], []
+  if any(weights in info[arm]["failure"] for arm in info):
+    columns.append(_Column("failures", failure_rule(summary) + "; 95 % Wilson interval in small print", Cell("0"),
+                           lambda arm: _failure_cell(info[arm]["failure"].get(weights))))
+  if any(weights in info[arm]["test"] for arm in info):
+    columns.append(_Column(f"Δ vs {baseline_name(summary)}", f"difference of the means of {summary['primary']}; Wilcoxon signed-rank test over shared "
+                           "seeds, p after Holm's correction over the arms", Cell(ABSENT), lambda arm: _test_cell(info[arm]["test"].get(weights))))
+  return columns
+
+
+def _costs(summary: Mapping[str, Any]) -> list[_Column]:
+  info = summary["info"]
+  return [
+    _Column("parameters", "trained numbers of all players, then of each", Cell(ABSENT), lambda arm: _parameters_cell(info[arm])),
+    _Column("samples seen", "real samples per seed", Cell(ABSENT), lambda arm: Cell(short(info[arm].get("samples_seen")))),
+    _Column("cost per round", f"time per seed and round relative to {baseline_name(summary)}, same machine", Cell(ABSENT), lambda arm: _cost_cell(info[arm])),
+  ]
+
+
 def headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, str]]:
   present = {name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")}
   present |= set(summary["perfect"]) if not present else set()
@@ -246,17 +270,16 @@ def _test_cell(test: Mapping[str, Any] | None) -> Cell:
     return Cell(ABSENT)
   difference = digits(abs(float(test["difference"])))
   sign = "+" if float(test["difference"]) > 0 else "−" if float(test["difference"]) < 0 else ""
-  return Cell(f"{sign}{difference}, p {probability(float(test['p_holm']))}", f"{test['pairs']} pairs",
-              f"against {test['baseline']} over {test['pairs']} pairs of seeds: p {probability(float(test['p']))}, "
-              f"after Holm {probability(float(test['p_holm']))}")
+  p = f"p {probability(float(test['p_holm']))}"
+  return Cell(sign + difference, p, line=f"{sign}{difference}, {p}", hover=f"against {test['baseline']} over {test['pairs']} pairs of seeds: p {probability(float(test['p']))}, "
+f"after Holm {probability(float(test['p_holm']))}")
 
 
 def _parameters_cell(info: Mapping[str, Any]) -> Cell:
   parameters = info["parameters"]
   if not parameters:
     return Cell(ABSENT)
-  initials = " + ".join(f"{player[:1].upper()} {short(count)}" for player, count in parameters.items())
-  return Cell(short(sum(parameters.values())), initials, " · ".join(f"{player}: {count:,}" for player, count in parameters.items()))
+  return Cell(short(sum(parameters.values())), " + ".join(map(short, parameters.values())), " · ".join(f"{player}: {count:,}" for player, count in parameters.items()))
 
 
 def _cost_cell(info: Mapping[str, Any]) -> Cell:

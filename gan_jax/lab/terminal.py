@@ -32,7 +32,7 @@ def plain_text(table: Table, width: int) -> str:
   names = [row.name + (f" [{row.mark}]" if row.mark else "") for row in table.rows]
   chosen = _fitting(table, width - max(map(len, names)), gap=2, wrapped=False)
   lines = [["", *(table.columns[column][0] for column in chosen)]]
-  lines += [[name, *(row.cells[column].text for column in chosen)] for name, row in zip(names, table.rows, strict=True)]
+  lines += [[name, *(row.cells[column].one_line for column in chosen)] for name, row in zip(names, table.rows, strict=True)]
   lines = [[ascii_text(text) for text in line] for line in lines]
   widths = [max(len(line[column]) for line in lines) for column in range(len(chosen) + 1)]
   shown = ["  ".join(text.ljust(width) if column == 0 else text.rjust(width)
@@ -60,7 +60,7 @@ def rich_table(table: Table, width: int) -> Any:
   styles = {"perfect": "bold green", "baseline": "bold", "arm": ""}
   for row in table.rows:
     name = f"[{styles[row.kind]}]{_escaped(row.name)}[/]" if styles[row.kind] else _escaped(row.name)
-    shown.add_row(name + (f"\n[bold red]{_escaped(row.mark)}[/]" if row.mark else ""), *(_escaped(row.cells[column].text) for column in chosen))
+    shown.add_row(name + (f"\n[bold red]{_escaped(row.mark)}[/]" if row.mark else ""), *(_escaped(row.cells[column].one_line) for column in chosen))
   shown.caption = " ".join(_left_out(table, chosen)) or None
   return shown
 
@@ -78,7 +78,7 @@ def _fitting(table: Table, width: int, *, gap: int, wrapped: bool) -> list[int]:
 
 def _width(table: Table, column: int, *, wrapped: bool) -> int:
   heading = table.columns[column][0]
-  return max(*map(len, heading.split() if wrapped else [heading]), *(len(row.cells[column].text) for row in table.rows))
+  return max(*map(len, heading.split() if wrapped else [heading]), *(len(row.cells[column].one_line) for row in table.rows))
 
 
 def _left_out(table: Table, chosen: list[int]) -> list[str]:
