@@ -99,7 +99,7 @@ def build(game: Game) -> Algorithm:
   >>> batch = {"image": jax.numpy.ones((4, 2))}
   >>> state, metrics = algorithm.step(algorithm.init(jax.random.key(0), batch), batch, jax.random.key(1))
   >>> int(state.step), sorted(metrics)[:2]
-  (1, ['discriminator/fake_logits', 'discriminator/loss'])
+  (1, ['discriminator/accuracy', 'discriminator/adversarial'])
 
   Raises:
     ValueError: a turn names an unknown player, or a batch cannot be cut into turns.

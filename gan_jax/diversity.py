@@ -38,7 +38,8 @@ def mode_seeking(weight: float) -> Term:
 def dsgan(weight: float, limit: float = jnp.inf) -> Term:
   """-weight * E min(|G(z1) - G(z2)|_1 / (|z1 - z2|_1 + 1e-5), limit), the second output held constant.
 
-  Yang et al., 2019 (arXiv:1901.09024), eq. 4. The released code clamps the negative value, which makes its limit a no-op; this is the paper's.
+  Yang et al., 2019 (arXiv:1901.09024), eq. 4. Where the released code differs, this is the paper's: the code clamps the negative value, which
+  makes its limit a no-op, and divides each norm by its number of coordinates (so its weight w is w * dim z / dim x here).
   """
 
   def term(play: Play) -> Array:
@@ -53,7 +54,8 @@ def bures(weight: float = 1.0) -> Term:
   """weight * Tr(C + C' - 2 (C C')^(1/2)), C and C' the covariances of D's centred, normalised features of real and fake.
 
   De Meulemeester et al., 2021 (BuresGAN, arXiv:2006.09096), eq. 2. With X, Y the `[B, F]` features, Tr (C C')^(1/2) is the nuclear norm of
-  X Y^T / B. Needs neither an order of the samples nor signs of eigenvectors, unlike GDPP. The covariances are of the global batch.
+  X Y^T / B. Needs neither an order of the samples nor signs of eigenvectors, unlike GDPP. The covariances are of the global batch, and averages
+  as in the paper: the released code sums over the batch, so its weight 1 is weight B here.
   """
 
   def term(play: Play) -> Array:

@@ -75,7 +75,7 @@ def relativistic_paired() -> Objective:
   """RpGAN, D: E s(-(D(x) - D(x'))), G: E s(-(D(x') - D(x))), over random pairs of real and fake.
 
   Jolicoeur-Martineau, 2018 (arXiv:1807.00734), eq. 6. With `r1` and `r2` it is R3GAN's loss (Huang et al., 2024, arXiv:2501.05441); alone it
-  does not converge. G meets the real samples of its own turn.
+  does not converge. G meets the real samples of D's first turn of the round again (R3GAN's code draws new ones).
   """
 
   def discriminator(play: Play) -> Array:

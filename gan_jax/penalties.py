@@ -89,8 +89,8 @@ def dragan(weight: float, scale: float = 0.5) -> Term:
 def lecam(weight: float, decay: float = 0.99, start: int = 0) -> StatefulTerm:
   """weight * (E relu(D(x) - a_fake)^2 + E relu(a_real - D(x'))^2), a_real and a_fake moving averages of D's mean logits.
 
-  Tseng et al., 2021 (arXiv:2104.03310), eq. 7, with the ReLU of their code (the paper has none). Applied from round `start` on (their code:
-  1000), so that the averages mean something.
+  Tseng et al., 2021 (arXiv:2104.03310), eq. 7, with the ReLU of their code (the paper has none). The averages run from 0 and from the first
+  round on; the term applies from round `start` on (their code: 1000, until when it holds the last values instead of averages).
   """
 
   def init() -> dict[str, Array]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from gan_jax.core import Aux, Batch, Game, GanState, PyTree, mean_over, shared, take_turn, with_entry
+from gan_jax.core import Aux, Batch, Game, GanState, PyTree, mean_over, shared, slices_per_round, take_turn, with_entry
 from gan_jax.optimizers import keep_within
 
 
@@ -14,7 +14,7 @@ def unroll(game: Game, steps: int, player: str = "generator", rival: str = "disc
 
   Metz et al., 2017 (arXiv:1611.02163), eq. 5-7. The rival's look-ahead is the very update that training uses, optimiser state included, and the
   gradient flows through it. The rival itself then takes one ordinary step. The inner steps share the round's real samples and draw noise of
-  their own. Cost: about 2 * steps extra updates of the rival. Adam needs eps_root > 0 (ours has it).
+  their own (their notebook reuses the noise as well). Cost: about 2 * steps extra updates of the rival. Adam needs eps_root > 0 (ours has it).
   """
   if steps < 0:
     raise ValueError(f"steps is {steps}; unrolling looks 0 or more steps ahead")
@@ -58,7 +58,8 @@ def extragradient(game: Game) -> Game:
   """Every player steps with the gradient found where all players would be after one step. Played simultaneously.
 
   Korpelevich, 1976; Gidel et al., 2019 (arXiv:1802.10551), algorithm 2. The look-ahead is the very update that training uses; it shares the
-  round's real samples, draws noise of its own, and leaves no trace in the optimiser's state. Cost: twice the plain round.
+  round's real samples, draws noise of its own, and leaves no trace in the optimiser's state (with Adam their algorithm 4, ExtraAdam, updates the
+  moments at both points; here only the real step does). Cost: twice the plain round.
   """
   names = tuple(game.players)
 
@@ -79,7 +80,13 @@ def extragradient(game: Game) -> Game:
 
 
 def simultaneous(game: Game) -> Game:
-  """All players move at once, each against the others as they were."""
+  """All players move at once, each against the others as they were.
+
+  Raises:
+    ValueError: a player has several turns a round (n_critic > 1), which one turn cannot hold.
+  """
+  if (turns := slices_per_round(game)) > 1:
+    raise ValueError(f"simultaneous play is one turn a round, but a player of this game has {turns}; use n_critic 1")
   return game._replace(turns=(tuple(game.players),))
 
 

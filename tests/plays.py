@@ -33,7 +33,8 @@ def play_of(
   state = GanState(step=jnp.asarray(step, jnp.int32), params={}, model_state={}, opt_state={}, ema={})
   return Play(
     real, fake, latent, None, real_logits, fake_logits,
-    generate=generate, discriminate=discriminate, features=features, state=state, key=jax.random.key(seed), axis_name=None,
+    generate=generate, discriminate=discriminate, features=features, state=state,
+    key=jax.random.key(seed), axis_name=None,
   )  # fmt: skip
 
 

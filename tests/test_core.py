@@ -1,8 +1,9 @@
 """Turns and rounds, on the bilinear game of `plays` in closed form, and on a small game that has every kind of state.
 
-Mutations that made a test here fail: the second player of a simultaneous turn sees the first one moved; G moved by D's turn; the average
-updated with the old parameters, with its decay exchanged, or in the rival's turn; contiguous instead of strided slices; the step not folded
-into the key; the step not counted; every turn's noise shared, and the shared noise fresh; model_state of the rival replaced.
+Mutations that made a test here fail: the second player of a simultaneous turn sees the first one moved; G moved by D's
+turn; the average updated with the old parameters, with its decay exchanged, or in the rival's turn; contiguous instead
+of strided slices; the step not folded into the key; the step not counted; every turn's noise shared, and the shared
+noise fresh; model_state of the rival replaced.
 """
 
 import jax
@@ -10,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from plays import RATE, ROW, Affine, A, X, Y, bilinear, play, values
+from plays import RATE, ROW, A, Affine, X, Y, bilinear, play, values
 
 from gan_jax import gan, networks, objectives, optimizers, priors, transforms
 from gan_jax.core import Aux, Game, Player, build, slices_per_round, take_turn, with_ema
+
 
 def test_alternating_and_simultaneous_play_in_closed_form():
   y = Y + RATE * A * X
@@ -21,7 +23,9 @@ def test_alternating_and_simultaneous_play_in_closed_form():
   for game in (transforms.simultaneous(bilinear()), bilinear(turns=(("generator", "discriminator"),))):
     assert values(play(game)[-1]) == pytest.approx((X - RATE * A * Y, Y + RATE * A * X), rel=1e-6)
   x = X - RATE * A * Y
-  assert values(play(bilinear(turns=(("generator",), ("discriminator",))))[-1]) == pytest.approx((x, Y + RATE * A * x), rel=1e-6)
+  assert values(play(bilinear(turns=(("generator",), ("discriminator",))))[-1]) == pytest.approx(
+    (x, Y + RATE * A * x), rel=1e-6
+  )
 
 
 def test_average_of_the_generator_in_closed_form():
@@ -41,7 +45,8 @@ def test_average_of_the_generator_in_closed_form():
 def small():
   """A game with everything that a turn could touch by mistake: moments, BatchNorm, an average, spectral vectors."""
   game = gan(
-    networks.mlp(2, (4,), batch_norm=0.9), networks.mlp(1, (3,), dense="SpectralDense"), objectives.non_saturating(), prior=priors.normal(2),
+    networks.mlp(2, (4,), batch_norm=0.9), networks.mlp(1, (3,), dense="SpectralDense"),
+    objectives.non_saturating(), prior=priors.normal(2),
     optimizers={"generator": optimizers.adam(1e-2), "discriminator": optimizers.adam(1e-2)}, ema_decay=0.9,
   )  # fmt: skip
   batch = {"image": np.random.default_rng(0).normal(size=(6, 2)).astype("float32")}
@@ -55,7 +60,10 @@ def test_a_turn_moves_its_player_and_nobody_else(small, name, rival):
   entry = lambda state, who: [state.params[who], state.opt_state[who], state.model_state[who], state.ema.get(who, ())]
   for before, after in zip(jax.tree.leaves(entry(state, rival)), jax.tree.leaves(entry(moved, rival)), strict=True):
     np.testing.assert_array_equal(before, after)
-  changed = [bool((a != b).any()) for a, b in zip(jax.tree.leaves(entry(state, name)), jax.tree.leaves(entry(moved, name)), strict=True)]
+  changed = [
+    bool((a != b).any())
+    for a, b in zip(jax.tree.leaves(entry(state, name)), jax.tree.leaves(entry(moved, name)), strict=True)
+  ]
   assert np.mean(changed) > 0.8
 
 
@@ -101,7 +109,8 @@ def fakes_met(transform, n_critic=1):
   total = lambda play: play.fake.sum()
   game = gan(
     Affine(2), Affine(), objectives.hinge(), prior=priors.normal(3), n_critic=n_critic,
-    optimizers={"generator": optax.sgd(0.1), "discriminator": optax.sgd(0.1)}, discriminator_terms={"met": total}, generator_terms={"met": total},
+    optimizers={"generator": optax.sgd(0.1), "discriminator": optax.sgd(0.1)},
+    discriminator_terms={"met": total}, generator_terms={"met": total},
   )  # fmt: skip
   algorithm = build(transform(game))
   batch = {"image": np.ones((4, 2), "float32")}
@@ -133,7 +142,12 @@ def test_what_cannot_be_played_is_refused():
   with pytest.raises(ValueError, match="names 'critic', who is not a player; players: generator, discriminator"):
     build(bilinear(turns=(("critic",),)))
   make = lambda names, **settings: gan(
-    Affine(2), Affine(), objectives.hinge(), prior=priors.normal(3), optimizers={name: optax.sgd(0.1) for name in names}, **settings
+    Affine(2),
+    Affine(),
+    objectives.hinge(),
+    prior=priors.normal(3),
+    optimizers={name: optax.sgd(0.1) for name in names},
+    **settings,
   )
   with pytest.raises(ValueError, match="no optimizer for 'discriminator'"):
     make(["generator"])

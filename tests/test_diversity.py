@@ -1,8 +1,9 @@
 """Generator terms against numbers worked by hand and, for BuresGAN, scipy's matrix square root.
 
-Mutations that made a test here fail: the mean of ratios instead of the ratio of means, and the ratio upside down (mode seeking); the limit
-applied to the negative value, the second output not detached, Euclidean norms (DSGAN); no centring, no normalisation, covariances summed
-instead of averaged, the trace norm replaced by the Frobenius norm (BuresGAN); L1 instead of squares (feature matching).
+Mutations that made a test here fail: the mean of ratios instead of the ratio of means, and the ratio upside down (mode
+seeking); the limit applied to the negative value, the second output not detached, Euclidean norms (DSGAN); no
+centring, no normalisation, covariances summed instead of averaged, the trace norm replaced by the Frobenius norm
+(BuresGAN); L1 instead of squares (feature matching).
 """
 
 import jax
@@ -78,12 +79,18 @@ def test_features_are_the_last_hidden_layer():
   seen = {}
 
   def term(play):
-    seen.update(real=play.features(play.real), fake=play.features(play.fake), params=play.state.params["discriminator"], images=play.real)
+    seen.update(
+      real=play.features(play.real),
+      fake=play.features(play.fake),
+      params=play.state.params["discriminator"],
+      images=play.real,
+    )
     return diversity.feature_matching(1.0)(play)
 
   game = gan(
     networks.mlp(2, (4,)), networks.mlp(1, (4, 3), "tanh"), objectives.hinge(), prior=priors.normal(2),
-    optimizers={"generator": optimizers.adam(1e-3), "discriminator": optimizers.adam(1e-3)}, generator_terms={"feature_matching": term},
+    optimizers={"generator": optimizers.adam(1e-3), "discriminator": optimizers.adam(1e-3)},
+    generator_terms={"feature_matching": term},
   )  # fmt: skip
   batch = {"image": np.random.default_rng(0).normal(size=(6, 2)).astype("float32")}
   state = build(game).init(jax.random.key(0), batch)

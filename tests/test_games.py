@@ -1,8 +1,9 @@
 """Games with further players, with affine networks whose outputs are known.
 
-Mutations that made a test here fail: VEEGAN's distance averaged over z, cross-entropies where logits belong, R moved in D's turn, the wrong
-pair called real; D2GAN's two discriminators exchanged, beta on the wrong term; MGAN's beta on D's classifier or missing in G's, classifier
-labels that do not match the heads, the classifier trained on real samples.
+Mutations that made a test here fail: VEEGAN's distance averaged over z, cross-entropies where logits belong, R moved
+in D's turn, the wrong pair called real; D2GAN's two discriminators exchanged, beta on the wrong term; MGAN's beta on
+D's classifier or missing in G's, classifier labels that do not match the heads, the classifier trained on real
+samples.
 """
 
 import jax
@@ -66,7 +67,7 @@ def test_veegan_losses(veegan):
 
 
 def test_veegan_by_hand(veegan):
-  """D = 5 everywhere, R(G(z)) off by (1, 2, 2) for every z: G loses -5 + 2 * 9, R loses 5 + 2 * 9, D loses s(-5) + s(5)."""
+  """D = 5 everywhere, R(G(z)) off by (1, 2, 2): G loses -5 + 2 * 9, R loses 5 + 2 * 9, D loses s(-5) + s(5)."""
   game, state = veegan
   state = with_params(
     state,
@@ -88,7 +89,7 @@ def test_veegan_moves_generator_and_reconstructor_together_after_the_discriminat
   after_d, _ = take_turn(game, ("discriminator",), state, BATCH, KEY)
   for name, moved in (("discriminator", True), ("generator", False), ("reconstructor", False)):
     assert bool((after_d.params[name]["kernel"] != state.params[name]["kernel"]).any()) is moved, name
-  # R's step, by hand: the first term through D at the real pair, the second through its distance at the fakes. G as it was.
+  # R's step, by hand: the first term through D at the real pair, the second its distance at the fakes.
   after, _ = take_turn(game, ("generator", "reconstructor"), state, BATCH, KEY)
   slot = np.asarray(state.params["discriminator"]["kernel"])[2:, 0]  # D's weights on z
   fake = affine(state, "generator", Z)
@@ -99,12 +100,15 @@ def test_veegan_moves_generator_and_reconstructor_together_after_the_discriminat
 
 
 def test_d2gan_losses():
-  game = games.d2gan(Affine(2), Affine(), prior=fixed_prior(Z), optimizers=sgd("second_discriminator"), alpha=0.3, beta=0.2)
+  game = games.d2gan(
+    Affine(2), Affine(), prior=fixed_prior(Z), optimizers=sgd("second_discriminator"), alpha=0.3, beta=0.2
+  )
   state = start(game)
   assert game.turns == (("discriminator", "second_discriminator"), ("generator",))
   fake = affine(state, "generator", Z)
   first, second = (
-    [softplus(affine(state, name, x)[:, 0]) for x in (BATCH["image"], fake)] for name in ("discriminator", "second_discriminator")
+    [softplus(affine(state, name, x)[:, 0]) for x in (BATCH["image"], fake)]
+    for name in ("discriminator", "second_discriminator")
   )
   wanted = {
     "discriminator": -0.3 * np.log(first[0]).mean() + first[1].mean(),
@@ -117,7 +121,9 @@ def test_d2gan_losses():
 
 def test_d2gan_at_its_optimum():
   """Where the laws agree the best scores are p_1 = alpha and p_2 = beta: both slopes in the bias vanish there."""
-  game = games.d2gan(Affine(2), Affine(), prior=fixed_prior(Z), optimizers=sgd("second_discriminator"), alpha=0.3, beta=0.2)
+  game = games.d2gan(
+    Affine(2), Affine(), prior=fixed_prior(Z), optimizers=sgd("second_discriminator"), alpha=0.3, beta=0.2
+  )
   state = start(game)
   for name, score in (("discriminator", 0.3), ("second_discriminator", 0.2)):
     logit = np.log(np.expm1(score))  # softplus(logit) = score, for real and fake alike
@@ -149,7 +155,9 @@ def test_mgan_losses():
   state = start(game)
   component = np.array([0, 1, 0, 1])
   first, last = state.params["generator"]["SelectedDense_0"], state.params["generator"]["Dense_0"]
-  hidden = np.tanh(np.stack([Z[i] @ np.asarray(first["kernel"])[k] + np.asarray(first["bias"])[k] for i, k in enumerate(component)]))
+  hidden = np.tanh(
+    np.stack([Z[i] @ np.asarray(first["kernel"])[k] + np.asarray(first["bias"])[k] for i, k in enumerate(component)])
+  )
   fake = affine(state, "discriminator", hidden @ np.asarray(last["kernel"]) + np.asarray(last["bias"]))
   real = affine(state, "discriminator", BATCH["image"])
   classes = np.exp(fake[:, 1:]) / np.exp(fake[:, 1:]).sum(axis=1, keepdims=True)
@@ -170,7 +178,9 @@ def test_mgan_classifier_reaches_the_generator_with_weight_beta():
   assert float(jnp.abs(some - none).max()) > 1e-3
   # Into the classifier's own weights it goes with weight 1, whatever beta is.
   heads = [
-    jax.grad(lambda p, beta=beta: mgan(beta).players["discriminator"].loss(p, state, BATCH, KEY)[0])(state.params["discriminator"])["kernel"]
+    jax.grad(lambda p, beta=beta: mgan(beta).players["discriminator"].loss(p, state, BATCH, KEY)[0])(
+      state.params["discriminator"]
+    )["kernel"]
     for beta in (0.0, 1.0)
   ]
   np.testing.assert_array_equal(*heads)

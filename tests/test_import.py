@@ -1,7 +1,9 @@
-"""What importing costs and must not touch: no TensorFlow, no torch, no jax before it is needed, and nothing that runs code from a file.
+"""What importing costs and must not touch: no TensorFlow, no torch, no jax before it is needed, and nothing that runs
+code from a file.
 
-Mutations that made a test here fail: `import torch` and `import tensorflow` at the top of a module and inside a function; `import jax` in
-`__init__`; `pickle.loads`; `yaml.load`; `np.load(..., allow_pickle=True)`; a misspelt public name.
+Mutations that made a test here fail: `import torch` and `import tensorflow` at the top of a module and inside a
+function; `import jax` in `__init__`; `pickle.loads`; `yaml.load`; `np.load(..., allow_pickle=True)`; a misspelt public
+name.
 """
 
 import ast
@@ -30,7 +32,13 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_importing_the_package_loads_no_array_library():
-  assert not loaded_by("import gan_jax; gan_jax.__version__; dir(gan_jax)") & {"jax", "flax", "optax", "numpy", *FOREIGN}
+  assert not loaded_by("import gan_jax; gan_jax.__version__; dir(gan_jax)") & {
+    "jax",
+    "flax",
+    "optax",
+    "numpy",
+    *FOREIGN,
+  }
 
 
 def test_importing_every_module_loads_neither_tensorflow_nor_torch():
@@ -85,7 +93,8 @@ def test_no_file_imports_foreign_frameworks_or_unsafe_readers(path):
 
 def test_the_lint_sees_what_it_should():
   assert imports(ast.parse("def f():\n  import torch.nn\nfrom pickle import loads")) == {"torch", "pickle"}
-  assert unsafe_calls(ast.parse("yaml.load(f); np.load(p, allow_pickle=True); np.load(p, allow_pickle=False); eval('1')")) == [
+  code = "yaml.load(f); np.load(p, allow_pickle=True); np.load(p, allow_pickle=False); eval('1')"
+  assert unsafe_calls(ast.parse(code)) == [
     "yaml.load", "np.load(allow_pickle=True)", "eval",
   ]  # fmt: skip
 

@@ -1,9 +1,10 @@
 """Layers and the multilayer perceptron against loops in numpy; where their states move, and where not.
 
-Mutations that made a test here fail: minibatch discrimination with itself included, without the scale, with columns left unnormalised, with
-Euclidean distances, with real and fake in one batch; contiguous groups, the variance outside the root, the standard deviation per feature
-(stddev); no power iteration, two a turn, one in G's turn; BatchNorm's running statistics moved by the rival's turn, or used in training;
-the last update of D's statistics instead of the mean of real and fake.
+Mutations that made a test here fail: minibatch discrimination with itself included, without the scale, with columns
+left unnormalised, with Euclidean distances, with real and fake in one batch; contiguous groups, the variance outside
+the root, the standard deviation per feature (stddev); no power iteration, two a turn, one in G's turn; BatchNorm's
+running statistics moved by the rival's turn, or used in training; the last update of D's statistics instead of the
+mean of real and fake.
 """
 
 import jax
@@ -77,7 +78,8 @@ def test_the_scale_keeps_kernels_alive(size):
 
 def test_real_and_fake_come_in_separate_batches():
   game = gan(
-    Affine(2), networks.mlp(1, (4,), across=networks.minibatch_discrimination(3, 2)), objectives.hinge(), prior=priors.normal(2), optimizers=SGD,
+    Affine(2), networks.mlp(1, (4,), across=networks.minibatch_discrimination(3, 2)), objectives.hinge(),
+    prior=priors.normal(2), optimizers=SGD,
   )  # fmt: skip
   batch = {"image": rows(6, 2)}
   state = build(game).init(jax.random.key(0), batch)
@@ -86,7 +88,9 @@ def test_real_and_fake_come_in_separate_batches():
   def logits(scale):
     params = jax.tree.map(lambda x: x * scale, state.params["generator"])
     other = state.replace(params={**state.params, "generator": params})
-    metrics = game.players["discriminator"].loss(state.params["discriminator"], other, batch, jax.random.key(0))[1].metrics
+    metrics = (
+      game.players["discriminator"].loss(state.params["discriminator"], other, batch, jax.random.key(0))[1].metrics
+    )
     return metrics["real_logits"], metrics["fake_logits"]
 
   (real, fake), (real_again, other_fake) = logits(1.0), logits(2.0)
@@ -134,7 +138,9 @@ def spectral_game():
 def kernels_and_vectors(state):
   """(kernel, u) of D's layers, by layer."""
   params, stats = state.params["discriminator"], state.model_state["discriminator"]["network"]["batch_stats"]
-  flat = lambda tree, end: [np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(tree) if end in jax.tree_util.keystr(path)]
+  flat = lambda tree, end: [
+    np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(tree) if end in jax.tree_util.keystr(path)
+  ]
   return list(zip(flat(params, "kernel"), flat(stats, "/u"), strict=True))
 
 
@@ -154,15 +160,21 @@ def test_spectral_vectors_take_one_power_iteration_in_their_owners_turn():
 def test_spectral_norm_tends_to_one():
   game, d, batch, state = spectral_game()
   step = build(game).step
-  play_on = jax.jit(lambda state: lax.scan(lambda s, _: (step(s, batch, jax.random.key(1))[0], None), state, length=100)[0])
-  largest = lambda state: [np.linalg.norm(kernel, 2) / power_iteration(u, kernel)[1] for kernel, u in kernels_and_vectors(state)]
+  play_on = jax.jit(
+    lambda state: lax.scan(lambda s, _: (step(s, batch, jax.random.key(1))[0], None), state, length=100)[0]
+  )
+  largest = lambda state: [
+    np.linalg.norm(kernel, 2) / power_iteration(u, kernel)[1] for kernel, u in kernels_and_vectors(state)
+  ]
   assert max(largest(state)) > 1.02  # at the start the vectors are noise
   state = play_on(state)
   assert largest(state) == pytest.approx([1, 1], abs=0.01)
   # Evaluation divides by the same, and leaves the vectors as they are.
   (first, u), (second, v) = kernels_and_vectors(state)
   params = state.params["discriminator"]
-  biases = [np.asarray(b) for path, b in jax.tree_util.tree_leaves_with_path(params) if "bias" in jax.tree_util.keystr(path)]
+  biases = [
+    np.asarray(b) for path, b in jax.tree_util.tree_leaves_with_path(params) if "bias" in jax.tree_util.keystr(path)
+  ]
   hidden = rows(3, 2, 1) @ first / power_iteration(u, first)[1] + biases[0]
   hidden = np.maximum(hidden, 0.2 * hidden)
   wanted = hidden @ second / power_iteration(v, second)[1] + biases[1]
@@ -173,7 +185,8 @@ def test_spectral_norm_tends_to_one():
 def batch_norm_game(player):
   settings = {player: 0.9}
   game = gan(
-    networks.mlp(2, (4,), batch_norm=settings.get("generator")), networks.mlp(1, (3,), batch_norm=settings.get("discriminator")),
+    networks.mlp(2, (4,), batch_norm=settings.get("generator")),
+    networks.mlp(1, (3,), batch_norm=settings.get("discriminator")),
     objectives.hinge(), prior=fixed_prior(rows(8, 2, 5)), optimizers=SGD, ema_decay=0.9,
   )  # fmt: skip
   batch = {"image": 1 + 2 * rows(8, 2)}
@@ -191,7 +204,10 @@ def running(state, player):
 
 def test_batch_norm_of_the_generator():
   game, batch, state = batch_norm_game("generator")
-  turn = {name: jax.jit(lambda s, name=name: take_turn(game, (name,), s, batch, jax.random.key(1))[0]) for name in game.players}
+  turn = {
+    name: jax.jit(lambda s, name=name: take_turn(game, (name,), s, batch, jax.random.key(1))[0])
+    for name in game.players
+  }
   rival = turn["discriminator"](state)
   np.testing.assert_array_equal(running(rival, "generator"), running(state, "generator"))
   moved = turn["generator"](state)
@@ -202,10 +218,14 @@ def test_batch_norm_of_the_generator():
   # Sampling uses the population statistics, whatever else is in the batch.
   params, (mean, var) = moved.params["generator"], running(moved, "generator")
   norm = params["BatchNorm_0"]
-  hidden = (first_layer(params, rows(8, 2, 5)) - mean) / np.sqrt(var + 1e-5) * np.asarray(norm["scale"]) + np.asarray(norm["bias"])
+  hidden = (first_layer(params, rows(8, 2, 5)) - mean) / np.sqrt(var + 1e-5) * np.asarray(norm["scale"]) + np.asarray(
+    norm["bias"]
+  )
   wanted = np.maximum(hidden, 0) @ np.asarray(params["Dense_1"]["kernel"]) + np.asarray(params["Dense_1"]["bias"])
   for n in (8, 1):
-    np.testing.assert_allclose(game.sample(moved, jax.random.key(0), {"image": batch["image"][:n]}), wanted[:n], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+      game.sample(moved, jax.random.key(0), {"image": batch["image"][:n]}), wanted[:n], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_batch_norm_of_the_discriminator_meets_real_and_fake_apart():
@@ -214,8 +234,12 @@ def test_batch_norm_of_the_discriminator_meets_real_and_fake_apart():
   moved, metrics = jax.jit(lambda s: take_turn(game, ("discriminator",), s, batch, jax.random.key(1)))(state)
   fake = np.asarray(game.sample(state, jax.random.key(0), batch))
   real, fake = (first_layer(state.params["discriminator"], x) for x in (batch["image"], fake))
-  np.testing.assert_allclose(running(moved, "discriminator")[0], 0.1 * (real.mean(axis=0) + fake.mean(axis=0)) / 2, rtol=1e-4, atol=1e-6)
-  np.testing.assert_allclose(running(moved, "discriminator")[1], 0.9 + 0.1 * (real.var(axis=0) + fake.var(axis=0)) / 2, rtol=1e-4)
+  np.testing.assert_allclose(
+    running(moved, "discriminator")[0], 0.1 * (real.mean(axis=0) + fake.mean(axis=0)) / 2, rtol=1e-4, atol=1e-6
+  )
+  np.testing.assert_allclose(
+    running(moved, "discriminator")[1], 0.9 + 0.1 * (real.var(axis=0) + fake.var(axis=0)) / 2, rtol=1e-4
+  )
   last = state.params["discriminator"]["Dense_1"]
   for name, hidden in (("real", real), ("fake", fake)):
     hidden = np.maximum((hidden - hidden.mean(axis=0)) / np.sqrt(hidden.var(axis=0) + 1e-5), 0)
@@ -237,7 +261,9 @@ def test_selected_dense_uses_the_component_of_each_row():
   layer, x, component = layers.SelectedDense(3, num_heads=4), rows(6, 2), np.array([0, 3, 1, 1, 2, 0])
   params = layer.init(jax.random.key(0), x, component)["params"]
   params = {"kernel": params["kernel"], "bias": jnp.asarray(rows(4, 3))}
-  wanted = np.stack([x[i] @ np.asarray(params["kernel"])[k] + np.asarray(params["bias"])[k] for i, k in enumerate(component)])
+  wanted = np.stack(
+    [x[i] @ np.asarray(params["kernel"])[k] + np.asarray(params["bias"])[k] for i, k in enumerate(component)]
+  )
   np.testing.assert_allclose(layer.apply({"params": params}, x, component), wanted, rtol=1e-5, atol=1e-6)
   assert not np.allclose(params["kernel"][0], params["kernel"][1])
 
@@ -248,7 +274,9 @@ def test_mlp_by_hand():
   params = net.init(jax.random.key(0), x, y, train=False)["params"]
   hidden = first_layer(params, 0.25 * np.concatenate([x, y], axis=1))
   hidden = np.where(hidden > 0, hidden, 0.2 * hidden)
-  wanted = np.tanh(hidden @ np.asarray(params["Dense_1"]["kernel"]) + np.asarray(params["Dense_1"]["bias"])).reshape(5, 2, 3)
+  wanted = np.tanh(hidden @ np.asarray(params["Dense_1"]["kernel"]) + np.asarray(params["Dense_1"]["bias"])).reshape(
+    5, 2, 3
+  )
   np.testing.assert_allclose(net.apply({"params": params}, x, y, train=True), wanted, rtol=1e-5)
 
 

@@ -1,6 +1,7 @@
 """Adam against its recursion in numpy, and the clip of Wasserstein GAN.
 
-Mutations that made a test here fail: no eps_root; a large one (1e-8); moments exchanged; clipping the update instead of the parameter.
+Mutations that made a test here fail: no eps_root; a large one (1e-8); moments exchanged; clipping the update instead
+of the parameter.
 """
 
 import jax

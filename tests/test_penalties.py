@@ -1,8 +1,10 @@
-"""Discriminator terms on linear and quadratic D, where their gradients are known: grad (w . x) = w, grad |x|^2 / 2 = x.
+"""Discriminator terms on linear and quadratic D, where their gradients are known: grad (w . x) = w, grad |x|^2 / 2 =
+x.
 
-Mutations that made a test here fail: gamma without its half; the mean over coordinates instead of their sum; (1 - mean norm)^2 instead of
-the mean of (1 - norm)^2; penalties at real instead of on segments; a segment parameter for every coordinate; DRAGAN's std per feature, its
-noise around 0, its per-sample factor left out; LeCam's anchors exchanged, its ReLU left out, a gradient through its averages, no `start`.
+Mutations that made a test here fail: gamma without its half; the mean over coordinates instead of their sum; (1 - mean
+norm)^2 instead of the mean of (1 - norm)^2; penalties at real instead of on segments; a segment parameter for every
+coordinate; DRAGAN's std per feature, its noise around 0, its per-sample factor left out; LeCam's anchors exchanged,
+its ReLU left out, a gradient through its averages, no `start`.
 """
 
 import flax.linen as nn
@@ -21,7 +23,8 @@ quadratic = lambda x: jnp.square(x).reshape(len(x), -1).sum(axis=1) / 2
 
 def linear_game(width, **settings):
   terms = {
-    "r1": penalties.r1(0.8), "r2": penalties.r2(0.6), "wgan_gp": penalties.wgan_gp(10.0), "wgan_lp": penalties.wgan_lp(10.0),
+    "r1": penalties.r1(0.8), "r2": penalties.r2(0.6), "wgan_gp": penalties.wgan_gp(10.0),
+    "wgan_lp": penalties.wgan_lp(10.0),
     "zero_gp": penalties.zero_gp(3.0), "dragan": penalties.dragan(10.0),
   }  # fmt: skip
   return gan(
@@ -74,7 +77,7 @@ def test_quadratic_discriminator():
 
 
 def test_segments_are_uniform_with_one_parameter_a_row():
-  """From 0 to (1, 1): E |grad|^2 = E 2 t^2 = 2 / 3 for D = |x|^2 / 2, and D = (x_0 - x_1)^2 is flat all along the way."""
+  """From 0 to (1, 1): E |grad|^2 = E 2 t^2 = 2 / 3 for D = |x|^2 / 2, and D = (x_0 - x_1)^2 is flat all the way."""
   ones = np.ones((8192, 2))
   play = play_of(real=0 * ones, fake=ones, discriminate=quadratic)
   assert float(penalties.zero_gp(1.0)(play)) == pytest.approx(2 / 3, abs=0.02)

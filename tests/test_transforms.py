@@ -1,9 +1,11 @@
-"""Game -> Game: unrolling against finite differences in float64 through Adam, the others against closed forms on a bilinear game.
+"""Game -> Game: unrolling against finite differences in float64 through Adam, the others against closed forms on a
+bilinear game.
 
-Mutations that made a test here fail: the look-ahead detached (`stop_gradient` on the future rival, which is what "k steps of D, then restore"
-computes), the look-ahead with a fresh optimiser state or with plain gradient descent; one step too many; the rival's real state moved k
-times; consensus without the other player's gradient, without its half; extragradient with the rival not extrapolated, with a gradient
-through the extrapolation, from the extrapolated point, or with the moments of the look-ahead kept; a clip on the generator.
+Mutations that made a test here fail: the look-ahead detached (`stop_gradient` on the future rival, which is what "k
+steps of D, then restore" computes), the look-ahead with a fresh optimiser state or with plain gradient descent; one
+step too many; the rival's real state moved k times; consensus without the other player's gradient, without its half;
+extragradient with the rival not extrapolated, with a gradient through the extrapolation, from the extrapolated point,
+or with the moments of the look-ahead kept; a clip on the generator.
 """
 
 import functools
@@ -35,7 +37,9 @@ def warm_state():
   """After three rounds of Adam in float64: its moments and counts are far from those of the first step."""
   with jax.enable_x64(True):
     algorithm = build(adam_game())
-    double = lambda tree: jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+    double = lambda tree: jax.tree.map(
+      lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
+    )
     state = double(jax.jit(algorithm.init)(jax.random.key(0), BATCH))
     step = jax.jit(lambda state: double(algorithm.step(state, BATCH, jax.random.key(1))[0]))
     for _ in range(3):
@@ -114,7 +118,7 @@ def test_unrolling_gradient_descent_in_closed_form(steps):
 
 
 def test_unrolling_adam_against_a_loop_in_numpy():
-  """The look-ahead starts from Adam's own moments and count; an independent Adam in numpy, differentiated by differences."""
+  """The look-ahead starts from Adam's own moments and count; an Adam in numpy, differentiated by differences."""
   rate, b1, b2, steps = 0.1, 0.5, 0.9, 3
   with jax.enable_x64(True):
     optimizer = optimizers.adam(rate, b1=b1, b2=b2)
@@ -156,7 +160,8 @@ def test_unrolling_leaves_the_rival_its_ordinary_step():
   batch = {"image": BATCH["image"].astype("float32")}
   state = jax.jit(build(adam_game()).init)(jax.random.key(0), batch)
   plain, unrolled = (
-    jax.jit(build(game).step)(state, batch, jax.random.key(1))[0] for game in (adam_game(), transforms.unroll(adam_game(), 2))
+    jax.jit(build(game).step)(state, batch, jax.random.key(1))[0]
+    for game in (adam_game(), transforms.unroll(adam_game(), 2))
   )
   entry = lambda state, name: jax.tree.leaves([state.params[name], state.opt_state[name], state.model_state[name]])
   for a, b in zip(entry(plain, "discriminator"), entry(unrolled, "discriminator"), strict=True):
@@ -198,7 +203,7 @@ def test_extragradient_in_closed_form():
 
 
 def test_extragradient_keeps_no_moments_of_the_look_ahead():
-  """Moments and counts hold the extrapolated gradients alone. (ExtraAdam of Gidel et al. updates them at both points.)"""
+  """Moments and counts hold the extrapolated gradients alone. (ExtraAdam updates them at both points.)"""
   rate, b1 = 0.1, 0.5
   state = play(transforms.extragradient(bilinear(optimizers.adam(rate, b1=b1))))[-1]
   y = Y + rate * np.sign(A * X)  # the first step of Adam has the length of its rate
@@ -210,14 +215,22 @@ def test_rotation_is_cured_where_simultaneous_descent_diverges():
   def distance(game):
     step = build(game).step
     state = build(game).init(jax.random.key(0), ROW)
-    return np.hypot(*values(jax.jit(lambda s: lax.scan(lambda s, _: (step(s, ROW, jax.random.key(0))[0], None), s, length=500)[0])(state)))
+    return np.hypot(
+      *values(
+        jax.jit(lambda s: lax.scan(lambda s, _: (step(s, ROW, jax.random.key(0))[0], None), s, length=500)[0])(state)
+      )
+    )
 
   start = np.hypot(X, Y)
   # Exactly: the factor of a round is |1 + i r a| = 1.00245, |1 - r a^2 gamma + i r a| and |1 - (r a)^2 + i r a|.
   turn = RATE * A
   assert distance(transforms.simultaneous(bilinear())) == pytest.approx(start * np.hypot(1, turn) ** 500, rel=1e-2)
-  assert distance(transforms.consensus(bilinear(), GAMMA)) == pytest.approx(start * np.hypot(1 - RATE * A**2 * GAMMA, turn) ** 500, rel=1e-2)
-  assert distance(transforms.extragradient(bilinear())) == pytest.approx(start * np.hypot(1 - turn**2, turn) ** 500, rel=1e-2)
+  assert distance(transforms.consensus(bilinear(), GAMMA)) == pytest.approx(
+    start * np.hypot(1 - RATE * A**2 * GAMMA, turn) ** 500, rel=1e-2
+  )
+  assert distance(transforms.extragradient(bilinear())) == pytest.approx(
+    start * np.hypot(1 - turn**2, turn) ** 500, rel=1e-2
+  )
   assert np.hypot(1, turn) > 1 > max(np.hypot(1 - RATE * A**2 * GAMMA, turn), np.hypot(1 - turn**2, turn))
 
 
@@ -231,12 +244,25 @@ def test_clipped_weights_stay_within_their_bound():
     state, _ = step(state, batch, jax.random.key(1))
   weights = np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.params["discriminator"])])
   assert np.abs(weights).max() == pytest.approx(0.05, rel=1e-5)
-  assert max(float(jnp.abs(x).max()) for x in free) > 0.1 < max(float(jnp.abs(x).max()) for x in jax.tree.leaves(state.params["generator"]))
+  assert (
+    max(float(jnp.abs(x).max()) for x in free)
+    > 0.1
+    < max(float(jnp.abs(x).max()) for x in jax.tree.leaves(state.params["generator"]))
+  )
 
 
 def test_what_cannot_be_transformed_is_refused():
   with pytest.raises(ValueError, match="steps is -1"):
     transforms.unroll(bilinear(), -1)
-  for transform in (lambda game: transforms.unroll(game, 1, rival="critic"), lambda game: transforms.clip_weights(game, 0.1, player="critic")):
+  for transform in (
+    lambda game: transforms.unroll(game, 1, rival="critic"),
+    lambda game: transforms.clip_weights(game, 0.1, player="critic"),
+  ):
     with pytest.raises(ValueError, match="no player 'critic' in this game; players: generator, discriminator"):
       transform(bilinear())
+  busy = bilinear(turns=(("discriminator",), ("discriminator",), ("generator",)))
+  for transform in (transforms.simultaneous, transforms.extragradient, lambda game: transforms.consensus(game, 1.0)):
+    with pytest.raises(
+      ValueError, match="simultaneous play is one turn a round, but a player of this game has 2; use n_critic 1"
+    ):
+      transform(busy)  # rather than drop a setting in silence

@@ -1,8 +1,8 @@
 """What D sees of an example: layouts by hand, and the law of the noise.
 
-Mutations that made a test here fail: packs of strided instead of neighbouring examples; members interleaved within the channels; packing along
-the width of an image; noise that grows instead of fading, and that goes negative after its schedule; one key for real and fake, and for
-two views of a chain; sizes of a chain added instead of multiplied.
+Mutations that made a test here fail: packs of strided instead of neighbouring examples; members interleaved within the
+channels; packing along the width of an image; noise that grows instead of fading, and that goes negative after its
+schedule; one key for real and fake, and for two views of a chain; sizes of a chain added instead of multiplied.
 """
 
 import jax
@@ -74,7 +74,9 @@ def test_the_game_packs_real_and_fake_alike():
   slots = np.asarray(state.params["discriminator"]["kernel"]).reshape(2, 2)  # [member, coordinate]
   latents = np.arange(12.0).reshape(2, 2, 3)
   wanted = np.einsum("pmz,mc->zc", latents, slots) / 2
-  np.testing.assert_allclose(moved.params["generator"]["kernel"] - state.params["generator"]["kernel"], wanted, rtol=1e-5)
+  np.testing.assert_allclose(
+    moved.params["generator"]["kernel"] - state.params["generator"]["kernel"], wanted, rtol=1e-5
+  )
 
 
 @pytest.mark.parametrize("step, sigma", [(0, 0.5), (30, 0.35), (100, 0.0), (1000, 0.0)])

@@ -28,7 +28,7 @@ def mgan(
   discriminator:  E s(-D(x)) + E s(D(x')) + E CE(C(x'), k)
   generator:      E s(-D(x')) + beta * E CE(C(x'), k),   x' = G_k(z)
 
-  A batch holds every generator equally often.
+  A batch holds every generator equally often. As in their code the classifier's own loss has weight 1; only G's is weighed by beta.
 
   Args:
     generator: called with `(z [B, Z], k [B] int)`, e.g. `networks.mlp(2, heads=10)`: one first layer each, the rest shared.

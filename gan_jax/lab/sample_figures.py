@@ -1,4 +1,4 @@
-"""The figures that show samples: points over the true centres, or grids of images. One panel an arm, real data first."""
+"""Figures of samples: points over the true centres, or grids of images. One panel an arm, real data first."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ MOST_POINTS = 1000
 GRID = 8
 
 
-def scatter(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndarray | None, centers: np.ndarray | None,
-            assign: Callable | None = None) -> Figure:
+def scatter(
+  arms: Sequence[ArmView],
+  chosen: Mapping[str, int],
+  *,
+  real: np.ndarray | None,
+  centers: np.ndarray | None,
+  assign: Callable | None = None,
+) -> Figure:
   """Points [S, n, 2] of the chosen seed of each arm. Blue points are of high quality, orange ones between the modes.
 
   The panels share the frame of the real data; how many points lie outside it is written into the panel.
@@ -25,20 +31,20 @@ def scatter(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndar
   frame = next((part for part in (centers, real) if part is not None), np.concatenate([*points.values()]))
   frame = frame[np.isfinite(frame).all(-1)]
   middle = (frame.max(0) + frame.min(0)) / 2
-  reach = .5 * 1.3 * max(float((frame.max(0) - frame.min(0)).max()), 1e-6)
+  reach = 0.5 * 1.3 * max(float((frame.max(0) - frame.min(0)).max()), 1e-6)
   with rc_context(STYLE):
     figure, axes = panels(len(arms) + (real is not None))
     if real is not None:
       _points(axes[0], real, centers, assign)
       axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
-    for ax, arm in zip(axes[real is not None:], arms, strict=True):
+    for ax, arm in zip(axes[real is not None :], arms, strict=True):
       title(ax, arm)
       if arm.samples is None:
         absent(ax)
         continue
       outside = _points(ax, points[arm.name], centers, assign, middle, reach)
       note = f"seed {chosen[arm.name]}" + (f", {100 * outside:.2g} % outside" if outside > 0 else "")
-      ax.text(.5, -.03, note, transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
+      ax.text(0.5, -0.03, note, transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
     for ax in axes:
       ax.set_xlim(middle[0] - reach, middle[0] + reach)
       ax.set_ylim(middle[1] - reach, middle[1] + reach)
@@ -48,7 +54,11 @@ def scatter(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndar
       for spine in ax.spines.values():
         spine.set_visible(True)
         spine.set_color("#BBBBBB")
-    entries = [("high-quality sample", COLORS[0], "o"), ("other sample", COLORS[1], "o")] if assign else [("sample", COLORS[0], "o")]
+    entries = (
+      [("high-quality sample", COLORS[0], "o"), ("other sample", COLORS[1], "o")]
+      if assign
+      else [("sample", COLORS[0], "o")]
+    )
     legend(figure, entries + ([("centre of a mode", "#999999", "+")] if centers is not None else []))
     return figure
 
@@ -60,13 +70,22 @@ def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.
     if real is not None:
       _images(axes[0], real)
       axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
-    for ax, arm in zip(axes[real is not None:], arms, strict=True):
+    for ax, arm in zip(axes[real is not None :], arms, strict=True):
       title(ax, arm)
       if arm.samples is None:
         absent(ax)
         continue
       _images(ax, _of_seed(arm, chosen))
-      ax.text(.5, -.02, f"seed {chosen[arm.name]}", transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
+      ax.text(
+        0.5,
+        -0.02,
+        f"seed {chosen[arm.name]}",
+        transform=ax.transAxes,
+        ha="center",
+        va="top",
+        fontsize=7,
+        color="#555555",
+      )
     for ax in axes:
       ax.set_axis_off()
     return figure
@@ -83,15 +102,15 @@ def _points(ax, points: np.ndarray, centers, assign, middle=None, reach=None) ->
   shown, good = points[finite][:MOST_POINTS], good[finite][:MOST_POINTS]
   if centers is not None:
     size = 34 if len(centers) <= 40 else 12
-    ax.scatter(*np.asarray(centers)[:, :2].T, marker="+", s=size, color="#999999", linewidths=.8, zorder=1)
+    ax.scatter(*np.asarray(centers)[:, :2].T, marker="+", s=size, color="#999999", linewidths=0.8, zorder=1)
   for mask, color in ((~good, COLORS[1]), (good, COLORS[0])):
-    ax.scatter(*shown[mask].T, s=3.5, color=color, alpha=.55, linewidths=0, zorder=2)
+    ax.scatter(*shown[mask].T, s=3.5, color=color, alpha=0.55, linewidths=0, zorder=2)
   if middle is None:
-    return 0.
+    return 0.0
   inside = finite.copy()
   inside[finite] = (np.abs(points[finite] - middle) <= reach).all(-1)
   return 1 - float(inside.mean())
 
 
 def _images(ax, images: np.ndarray) -> None:
-  ax.imshow(pictures.tile(np.asarray(images)[:GRID * GRID], columns=GRID), interpolation="nearest")
+  ax.imshow(pictures.tile(np.asarray(images)[: GRID * GRID], columns=GRID, gap=5), interpolation="nearest")

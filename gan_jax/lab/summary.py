@@ -1,123 +1,32 @@
 """From the files of a run directory to one summary: per arm and metric the values of all seeds, failures, tests, costs.
 
-    results.csv + arms/*/status.json + arms/*/metrics.jsonl + perfect.json + config.json  ->  summary (a dict, see `summarise`)
+    results.Run  ->  summary, a dict whose keys are listed at `gan_jax.lab.report.summarise_run`
 
 Nothing here draws or formats; `tables`, `figures` and `page` do, from the same dict.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from gan_jax.data.base import Data
-from gan_jax.lab import resolve
 from gan_jax.lab.errors import UsageError
+from gan_jax.lab.results import Run, read_run
 from gan_jax.metrics import statistics
 
-# A set with this many modes or more is not failed for one missing mode, but for missing a tenth of what a perfect sampler gets.
+__all__ = ["Run", "combine", "quarter_metric", "read_run", "set_baselines", "summarise", "to_json"]
+
+# With this many modes a seed does not fail by missing one, but by missing a tenth of what a perfect sampler gets.
 MANY_MODES = 100
 
 
-class Run(NamedTuple):
-  """The files of one run directory, parsed. `values[arm]["raw/modes_t1"][seed]` is a number of results.csv."""
-  directory: Path
-  config: dict[str, Any]
-  environment: dict[str, Any]
-  perfect: dict[str, float]
-  values: dict[str, dict[str, dict[int, float]]]
-  status: dict[str, dict[str, Any]]
-  curves: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]
-  data: Data | None    # None where it cannot be built here: then there are no real samples, and the law is unknown
-
-  @property
-  def arms(self) -> list[str]:
-    """In the order of the config; an arm that has not started is one too."""
-    planned = list(self.config.get("arms", {}))
-    return planned + sorted((set(self.values) | set(self.status)) - set(planned))
-
-  @property
-  def num_modes(self) -> int | None:
-    return len(self.data.modes.probabilities) if self.data is not None and self.data.modes is not None else None
-
-  @property
-  def monitor_modes(self) -> float | None:
-    """What the live monitor would see of a perfect sampler: sum_k 1 - (1 - q p_k)^n of its n samples, q of them of high quality."""
-    n = (self.config.get("config", {}).get("evaluation") or {}).get("monitor_samples")
-    if n is None or self.num_modes is None:
-      return self.num_modes
-    modes = self.data.modes   # type: ignore[union-attr]
-    return float((1 - (1 - modes.quality * modes.probabilities) ** n).sum())
-
-
-def read_run(directory: str | os.PathLike) -> Run:
-  """Parses a run directory. Raises UsageError when it is none."""
-  directory = Path(directory)
-  if not (directory / "config.json").is_file():
-    raise UsageError(f"{directory} is not a run directory: it has no config.json")
-  folders = sorted(path for path in (directory / "arms").glob("*") if path.is_dir())
-  values = read_results(directory / "results.csv")
-  config = _read_json(directory / "config.json")
-  return Run(
-    directory=directory,
-    config=config,
-    environment=_read_json(directory / "environment.json"),
-    perfect={name: float(value) for name, value in _read_json(directory / "perfect.json").items()},
-    values=values,
-    status={folder.name: _read_json(folder / "status.json") for folder in folders},
-    curves={folder.name: read_curves(folder / "metrics.jsonl") for folder in folders},
-    data=_data(config.get("config", {}).get("data")),
-  )
-
-
-def read_results(path: Path) -> dict[str, dict[str, dict[int, float]]]:
-  """results.csv as arm -> "weights/metric" -> seed -> value; of several steps the last one counts."""
-  table: dict[str, dict[str, dict[int, float]]] = {}
-  steps: dict[tuple, int] = {}
-  if not path.is_file():
-    return table
-  with path.open(newline="") as file:
-    for line, row in enumerate(csv.DictReader(file), start=2):
-      try:
-        arm, name, seed = row["arm"], f"{row['weights']}/{row['metric']}", int(row["seed"])
-        step, value = int(row["step"]), float(row["value"])
-      except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} line {line} is not experiment,arm,seed,step,weights,metric,value ({error})") from error
-      if step >= steps.get((arm, name, seed), -1):
-        steps[arm, name, seed] = step
-        table.setdefault(arm, {}).setdefault(name, {})[seed] = value
-  return table
-
-
-def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-  """The modes of the raw weights over time, seed -> (steps, modes).
-
-  A line that is no JSON (a killed run tears its last one) is skipped; a step written twice (a resumed run) counts once, the last time.
-  """
-  curves: dict[int, dict[int, float]] = {}
-  if path.is_file():
-    for line in path.read_text(errors="replace").splitlines():
-      try:
-        row = json.loads(line)
-        seed, step, modes = int(row["seed"]), int(row["step"]), float(row["modes"])
-      except (ValueError, KeyError, TypeError):
-        continue
-      if row.get("weights", "raw") == "raw":
-        curves.setdefault(seed, {})[step] = modes
-  return {seed: (np.array(sorted(curve)), np.array([curve[step] for step in sorted(curve)]))
-          for seed, curve in sorted(curves.items())}
-
-
 def quarter_metric(names: Iterable[str]) -> str | None:
-  """The metric that decides failure: modes counted at t = a quarter of their expected number, else the strictest count there is."""
+  """The metric that decides failure: modes at t = a quarter of their expected number, else at the largest t."""
   counts = [name for name in names if re.fullmatch(r"modes_t?_?(quarter|\d+)", name)]
   counts.sort(key=lambda name: math.inf if "quarter" in name else int(re.sub(r"\D", "", name)))
   return counts[-1] if counts else None
@@ -128,17 +37,30 @@ def summarise(run: Run) -> dict[str, Any]:
   config = run.config.get("config", {})
   seeds = _seeds(config)
   names = {name.split("/", 1)[1] for metrics in run.values.values() for name in metrics}
-  primary = quarter_metric(names) or next((name for name in sorted(names) if name.startswith(("w1", "sw2"))), min(names, default=None))
+  primary = quarter_metric(names) or next(
+    (name for name in sorted(names) if name.startswith(("w1", "sw2"))), min(names, default=None)
+  )
   baseline = config.get("baseline", "vanilla")
   summary: dict[str, Any] = {
-    "experiment": run.config.get("experiment"), "question": run.config.get("question") or config.get("question"), "baseline": baseline,
-    "arms": {}, "perfect": run.perfect, "info": {}, "primary": primary, "num_modes": run.num_modes, "seeds": seeds,
-    "rounds": config.get("num_steps"), "num_samples": _num_samples(config),
-    "threshold": _threshold(run, primary), "monitor_modes": run.monitor_modes,
+    "experiment": run.config.get("experiment"),
+    "question": run.config.get("question") or config.get("question"),
+    "baseline": baseline,
+    "arms": {},
+    "perfect": run.perfect,
+    "info": {},
+    "primary": primary,
+    "num_modes": run.num_modes,
+    "seeds": seeds,
+    "rounds": config.get("num_steps"),
+    "num_samples": _num_samples(config),
+    "threshold": _threshold(run, primary),
+    "monitor_modes": run.monitor_modes,
   }
   for arm in run.arms:
-    metrics = {name: {"seeds": sorted(by_seed), **statistics.summarise([by_seed[seed] for seed in sorted(by_seed)])}
-               for name, by_seed in sorted(run.values.get(arm, {}).items())}
+    metrics = {
+      name: {"seeds": sorted(by_seed), **statistics.summarise([by_seed[seed] for seed in sorted(by_seed)])}
+      for name, by_seed in sorted(run.values.get(arm, {}).items())
+    }
     metrics |= _curve_metrics(run.curves.get(arm, {}), run)
     summary["arms"][arm] = metrics
     summary["info"][arm] = _info(run, arm, seeds, metrics, summary)
@@ -147,7 +69,7 @@ def summarise(run: Run) -> dict[str, Any]:
 
 
 def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None:
-  """Fills in what compares an arm to its baseline: relative cost, and for each kind of weights the paired test with Holm's correction.
+  """Fills in what compares an arm to its baseline: relative cost and, by kind of weights, a paired test after Holm.
 
   Only finished arms are tested; pairs are the seeds that both arms have.
   """
@@ -161,8 +83,12 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
       pair = _pairs(summary, f"{weights}/{summary['primary']}", arm, baselines[arm])
       if arm != baselines[arm] and info["status"] == "done" and pair is not None and len(pair[0]) >= 2:
         difference = float(np.mean(pair[0]) - np.mean(pair[1]))
-        info["test"][weights] = {"baseline": baselines[arm], "pairs": len(pair[0]), "difference": difference,
-                                 "p": float(statistics.paired_test(*pair))}
+        info["test"][weights] = {
+          "baseline": baselines[arm],
+          "pairs": len(pair[0]),
+          "difference": difference,
+          "p": float(statistics.paired_test(*pair)),
+        }
         tested[arm] = info["test"][weights]
     for test, adjusted in zip(tested.values(), statistics.holm([test["p"] for test in tested.values()]), strict=True):
       test["p_holm"] = float(adjusted)
@@ -171,8 +97,8 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
 def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]]:
   """One comparison of several runs, and where each of its arms is from: (run, name of the arm in that run).
 
-  An arm is renamed "directory/arm" when two runs have it. It is compared to the baseline of its own run where that has one (the same
-  machine, the same seeds), else to that of the first. Raises UsageError for runs that cannot be compared.
+  An arm is renamed "directory/arm" when two runs have it. It is compared to the baseline of its own run where that has
+  one (the same machine, the same seeds), else to that of the first. Raises UsageError for runs that cannot be compared.
   """
   for other in runs[1:]:
     _check_alike(runs[0], other)
@@ -183,10 +109,13 @@ def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]
   labels = _directory_labels(runs)
   whole = summaries[0] | {"arms": {}, "info": {}}
   sources, baselines = {}, {}
-  named = [{arm: arm if all_arms.count(arm) == 1 else f"{label}/{arm}" for arm in run.arms}
-           for run, label in zip(runs, labels, strict=True)]
-  first = named[0].get(whole["baseline"]) or next((names[whole["baseline"]] for names in named if whole["baseline"] in names),
-                                                   whole["baseline"])
+  named = [
+    {arm: arm if all_arms.count(arm) == 1 else f"{label}/{arm}" for arm in run.arms}
+    for run, label in zip(runs, labels, strict=True)
+  ]
+  first = named[0].get(whole["baseline"]) or next(
+    (names[whole["baseline"]] for names in named if whole["baseline"] in names), whole["baseline"]
+  )
   for run, summary, names in zip(runs, summaries, named, strict=True):
     for arm, name in names.items():
       whole["arms"][name], whole["info"][name] = summary["arms"][arm], summary["info"][arm]
@@ -209,22 +138,34 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
   last = max((int(steps[-1]) for steps, _ in run.curves.get(arm, {}).values()), default=None)
   evaluated = sorted({seed for by_seed in run.values.get(arm, {}).values() for seed in by_seed})
   return {
-    "status": state if state in ("done", "failed") else "unfinished", "error": status.get("error"),
-    "parameters": status.get("parameters") or {}, "samples_seen": status.get("samples_seen"),
-    "rounds": status.get("step", last), "num_steps": status.get("num_steps", run.config.get("config", {}).get("num_steps")),
-    "cost_per_round": status.get("seconds_per_seed_round"), "compile_seconds": status.get("compile_seconds"),
-    "seeds": evaluated, "missing_seeds": [seed for seed in seeds if seed not in evaluated],
+    "status": state if state in ("done", "failed") else "unfinished",
+    "error": status.get("error"),
+    "parameters": status.get("parameters") or {},
+    "samples_seen": status.get("samples_seen"),
+    "rounds": status.get("step", last),
+    "num_steps": status.get("num_steps", run.config.get("config", {}).get("num_steps")),
+    "cost_per_round": status.get("seconds_per_seed_round"),
+    "compile_seconds": status.get("compile_seconds"),
+    "seeds": evaluated,
+    "missing_seeds": [seed for seed in seeds if seed not in evaluated],
     "label": status.get("label") or (patch.get("label") if isinstance(patch, dict) else None),
     "warnings": [str(warning) for warning in status.get("warnings") or []],
-    "failure": {weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"])
-                for weights in ("raw", "ema") if summary["threshold"] and f"{weights}/{summary['primary']}" in metrics},
+    "failure": {
+      weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"])
+      for weights in ("raw", "ema")
+      if summary["threshold"] and f"{weights}/{summary['primary']}" in metrics
+    },
   }
 
 
 def _failure(values: list[float], threshold: float) -> dict[str, Any]:
-  failures = sum(not value >= threshold for value in values)   # NaN fails
-  return {"failures": failures, "n": len(values), "rate": failures / len(values),
-          "wilson": [float(end) for end in statistics.wilson_interval(failures, len(values))]}
+  failures = sum(not value >= threshold for value in values)  # NaN fails
+  return {
+    "failures": failures,
+    "n": len(values),
+    "rate": failures / len(values),
+    "wilson": [float(end) for end in statistics.wilson_interval(failures, len(values))],
+  }
 
 
 def _threshold(run: Run, primary: str | None) -> float | None:
@@ -235,17 +176,24 @@ def _threshold(run: Run, primary: str | None) -> float | None:
 
 
 def _curve_metrics(curves: Mapping[int, tuple[np.ndarray, np.ndarray]], run: Run) -> dict[str, Any]:
-  """Time and area of the mode curves. With many modes the monitor, which draws few samples, cannot see them all even of a perfect
-  sampler: there the goal is 90 % of what it would see, and the area is in units of that."""
+  """Time and area of the mode curves.
+
+  Of many modes the monitor, which draws few samples, cannot see all even of a perfect sampler: there the goal is 90 %
+  of what it would see, and the area is in units of that.
+  """
   if not curves or run.num_modes is None or run.monitor_modes is None:
     return {}
   few = run.num_modes < MANY_MODES
-  goal, whole = (run.num_modes, run.num_modes) if few else (0.9 * run.monitor_modes, run.monitor_modes)
+  goal = run.num_modes if few else math.ceil(0.9 * run.monitor_modes)
+  unit = 1.0 if few else run.num_modes / run.monitor_modes
   seeds = sorted(curves)
-  times = [statistics.time_to_all_modes(*curves[seed], goal) for seed in seeds]
-  areas = [statistics.area_under_modes(*curves[seed], whole) for seed in seeds]
-  return {"raw/time_to_all_modes": {"seeds": seeds, **statistics.summarise(times)},
-          "raw/area_under_modes": {"seeds": seeds, **statistics.summarise(areas)}}
+  lists = [(steps.tolist(), modes.tolist()) for steps, modes in (curves[seed] for seed in seeds)]
+  times = [statistics.time_to_all_modes(steps, modes, goal) for steps, modes in lists]
+  areas = [unit * statistics.area_under_modes(steps, modes, run.num_modes) for steps, modes in lists]
+  return {
+    "raw/time_to_all_modes": {"seeds": seeds, **statistics.summarise(times)},
+    "raw/area_under_modes": {"seeds": seeds, **statistics.summarise(areas)},
+  }
 
 
 def _pairs(summary: Mapping, name: str, arm: str, baseline: str) -> tuple[list[float], list[float]] | None:
@@ -269,7 +217,9 @@ def _check_alike(first: Run, other: Run) -> None:
       compared[f"values of a perfect sampler for {name}"] = (one, two)
   for what, (one, two) in compared.items():
     if one != two:
-      raise UsageError(f"{first.directory} and {other.directory} cannot be compared: the {what} differ ({one} and {two})")
+      raise UsageError(
+        f"{first.directory} and {other.directory} cannot be compared: the {what} differ ({one} and {two})"
+      )
 
 
 def _directory_labels(runs: list[Run]) -> list[str]:
@@ -291,22 +241,6 @@ def _num_samples(config: Mapping) -> int | None:
 def _seeds(config: Mapping) -> list[int]:
   seeds = config.get("seeds", [])
   return list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-
-
-def _data(section: Mapping[str, Any] | None) -> Data | None:
-  try:
-    return resolve._data(json.dumps(section)) if section else None
-  except Exception:   # a data set of the user's own may be out of reach by now; the numbers stand without it
-    return None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-  if not path.is_file():
-    return {}
-  try:
-    return json.loads(path.read_text())
-  except ValueError as error:
-    raise UsageError(f"{path} is not JSON ({error})") from error
 
 
 def _plain(value: Any) -> Any:

@@ -1,19 +1,18 @@
 """The comparison as tables: the same cells for the terminal, for Markdown and for the web page.
 
-A table is a list of rows of cells; a cell has its text, a second line in small print, and what one sees on hover. The first row is always
-the perfect sampler: what an exact sampler of the training law gets under the same evaluation.
+A table is a list of rows of cells; a cell has its text, a second line in small print, and what one sees on hover. The
+first row is always the perfect sampler: what an exact sampler of the training law gets under the same evaluation.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gan_jax.lab import summary as summaries
+from gan_jax.lab.formats import ABSENT, digits, mean_sd, number, probability, short
 
-ABSENT = "—"
 NOT_STARTED = "NOT STARTED"
 
 
@@ -21,7 +20,7 @@ class Cell(NamedTuple):
   text: str
   small: str = ""
   hover: str = ""
-  line: str = ""       # instead of `text` where there is no room for small print
+  line: str = ""  # instead of `text` where there is no room for small print
 
   @property
   def one_line(self) -> str:
@@ -31,14 +30,14 @@ class Cell(NamedTuple):
 class Row(NamedTuple):
   name: str
   cells: list[Cell]
-  mark: str = ""       # "FAILED at round 1,200": shown beside the name, never left out
-  kind: str = "arm"    # "perfect", "baseline", "arm"
-  note: str = ""       # the arm's own label
+  mark: str = ""  # "FAILED at round 1,200": shown beside the name, never left out
+  kind: str = "arm"  # "perfect", "baseline", "arm"
+  note: str = ""  # the arm's own label
 
 
 class Table(NamedTuple):
   title: str
-  columns: list[tuple[str, str]]   # (heading, what it means)
+  columns: list[tuple[str, str]]  # (heading, what it means)
   rows: list[Row]
 
 
@@ -46,14 +45,18 @@ class _Column(NamedTuple):
   heading: str
   meaning: str
   perfect: Cell
-  cell: Callable[[str], Cell]    # of an arm
+  cell: Callable[[str], Cell]  # of an arm
 
 
-# Metrics worth the first table, in this order: (pattern of the name, heading, meaning). Every other metric is in the last table.
+# Metrics worth the first table, in this order: (pattern of the name, heading, meaning). The rest is in the last table.
 HEADLINE: list[tuple[str, str, str]] = [
   (r"modes_t_?1", "modes t=1", "modes with at least one high-quality sample"),
   (r"modes_t_?(\d+)", "modes t={0}", "modes with at least {0} high-quality samples"),
-  (r"modes_t?_?quarter", "modes t=¼", "modes with at least ¼·N·p_k high-quality samples, a quarter of what the training law gives them"),
+  (
+    r"modes_t?_?quarter",
+    "modes t=¼",
+    "modes with at least ¼·N·p_k high-quality samples, a quarter of what the training law gives them",
+  ),
   (r"high_quality", "high quality", "fraction of samples within three σ of a centre (classified data: finite samples)"),
   (r"kl_reverse_nats", "KL rev. (nats)", "Σ p̂ ln(p̂/p) over the modes, p the training law, all samples"),
   (r"tvd", "TVD", "½ Σ |p̂ − p| over the modes"),
@@ -62,68 +65,23 @@ HEADLINE: list[tuple[str, str, str]] = [
 ]
 
 
-def number(value: float | str | None) -> str:
-  """Three significant digits; whole numbers as they are. number(4.96) = "4.96", number(1234.5) = "1,234" (banker's), number(inf) = "∞"."""
-  if value is None:
-    return ABSENT
-  value = float(value)
-  if value == round(value, 0) if math.isfinite(value) else False:
-    return f"{value:,.0f}"
-  return digits(value)
-
-
-def digits(value: float | str | None) -> str:
-  """Three significant digits, zeros kept: digits(5) = "5.00", digits(.25) = "0.250", digits(0) = "0"."""
-  if value is None:
-    return ABSENT
-  value = float(value)
-  if not math.isfinite(value):
-    return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-  size = abs(value)
-  if size == 0:
-    return "0"
-  if size < 1e-3:
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}".replace("-", "−")
-  return f"{value:,.{_decimals(value, 3)}f}".replace("-", "−")
-
-
-def _decimals(value: float, significant: int) -> int:
-  """How many decimals show that many digits of the value."""
-  if value == 0:
-    return significant - 1
-  return max(0, significant - 1 - math.floor(math.log10(float(f"{abs(value):.{significant - 1}e}"))))
-
-
-def short(value: float | None) -> str:
-  """A count at a glance: 1,920,000 is 1.92M."""
-  if value is None:
-    return ABSENT
-  for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-    if abs(value) >= unit:
-      return f"{value / unit:.3g}{name}"
-  return f"{value:.3g}"
-
-
-def probability(p: float) -> str:
-  return "NaN" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
 def mark_of(info: Mapping[str, Any]) -> str:
   """What must be said beside an arm's name, "" when all is well."""
   at = f" at round {info['rounds']:,}" if info.get("rounds") else ""
   at += f" of {info['num_steps']:,}" if at and info.get("num_steps") else ""
   missing = info.get("missing_seeds") or []
-  partial = f"only {len(info['seeds'])} of {len(info['seeds']) + len(missing)} seeds" if missing and info["seeds"] else ""
+  partial = (
+    f"only {len(info['seeds'])} of {len(info['seeds']) + len(missing)} seeds" if missing and info["seeds"] else ""
+  )
   state = {"failed": f"FAILED{at}", "unfinished": f"UNFINISHED{at}" if at else NOT_STARTED}.get(info["status"], "")
   return ", ".join(part for part in (state, partial) if part)
 
 
 def main_table(summary: Mapping[str, Any], weights: str) -> Table:
-  """The headline table of one kind of weights ("raw" or "ema"): metrics, failure rate, test, and for the raw weights what it cost."""
+  """The headline table of one kind of weights ("raw", "ema"): metrics, failures, test; for raw weights the costs."""
   columns = _comparison(summary, weights)
   at = next((place for place, column in enumerate(columns) if not column.heading.startswith("modes")), len(columns))
-  columns[at:at] = _verdicts(summary, weights)      # beside the modes that they are about
+  columns[at:at] = _verdicts(summary, weights)  # beside the modes that they are about
   columns += _costs(summary) if weights == "raw" else []
   rows = [Row("perfect sampler", [column.perfect for column in columns], kind="perfect")]
   for arm, info in summary["info"].items():
@@ -137,10 +95,18 @@ def dynamics_table(summary: Mapping[str, Any]) -> Table | None:
   """How training went rather than where it ended: from the monitor, every few hundred rounds."""
   many = (summary["num_modes"] or 0) >= summaries.MANY_MODES
   goal = "90 % of the modes that the monitor would see of a perfect sampler" if many else "every mode"
-  names = [("raw/time_to_all_modes", "rounds to 90 % of modes" if many else "rounds to all modes",
-            f"first monitor check with {goal}; ∞ where a seed never had them"),
-           ("raw/area_under_modes", "area under modes", "mean over training of the modes held, over those of a perfect sampler; 1 is all of them "
-            "from the first check on")]
+  names = [
+    (
+      "raw/time_to_all_modes",
+      "rounds to 90 % of modes" if many else "rounds to all modes",
+      f"first monitor check with {goal}; ∞ where a seed never had them",
+    ),
+    (
+      "raw/area_under_modes",
+      "area under modes",
+      "mean over training of the modes held, over those of a perfect sampler; 1 is all of them from the first check on",
+    ),
+  ]
   if not any(name in metrics for metrics in summary["arms"].values() for name, *_ in names):
     return None
   columns = [(heading, meaning) for _, heading, meaning in names]
@@ -149,15 +115,26 @@ def dynamics_table(summary: Mapping[str, Any]) -> Table | None:
   for arm, info in summary["info"].items():
     cost = info.get("cost_per_round")
     cells = [metric_cell(summary["arms"][arm].get(name)) for name, *_ in names]
-    cells += [Cell(number(cost and 1000 * cost)), Cell(number(info.get("compile_seconds"))), Cell(number(info.get("rounds")))]
+    cells += [
+      Cell(number(cost and 1000 * cost)),
+      Cell(number(info.get("compile_seconds"))),
+      Cell(number(info.get("rounds"))),
+    ]
     rows.append(Row(arm, cells, mark_of(info), "baseline" if arm == summary["baseline"] else "arm"))
   return Table("On the way there (raw weights, live monitor)", columns, rows)
 
 
 def full_table(summary: Mapping[str, Any], weights: str) -> Table:
   """Every metric of one kind of weights."""
-  names = sorted({name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")}
-                 - {"time_to_all_modes", "area_under_modes"})
+  names = sorted(
+    {
+      name.split("/", 1)[1]
+      for metrics in summary["arms"].values()
+      for name in metrics
+      if name.startswith(f"{weights}/")
+    }
+    - {"time_to_all_modes", "area_under_modes"}
+  )
   rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name in names], kind="perfect")]
   for arm, info in summary["info"].items():
     rows.append(Row(arm, [metric_cell(summary["arms"][arm].get(f"{weights}/{name}")) for name in names], mark_of(info)))
@@ -169,15 +146,6 @@ def metric_cell(part: Mapping[str, Any] | None) -> Cell:
   if part is None or not part["values"]:
     return Cell(ABSENT)
   return Cell(mean_sd(part), f"median {number(part['median'])}", seeds_text(part))
-
-
-def mean_sd(part: Mapping[str, Any]) -> str:
-  """"4.70 (0.68)": the mean to three digits, the standard deviation to as many decimals, or one digit of it at least."""
-  mean, sd = float(part["mean"]), float(part["sd"] if part["sd"] is not None else math.nan)
-  if len(part["values"]) < 2 or not math.isfinite(mean) or not math.isfinite(sd) or 0 < abs(mean) < 1e-3:
-    return digits(mean) + (f" ({digits(sd)})" if len(part["values"]) > 1 and math.isfinite(mean) else "")
-  decimals = max(_decimals(mean, 3), min(_decimals(sd, 1), 5) if sd else 0)
-  return f"{mean:,.{decimals}f} ({sd:,.{decimals}f})".replace("-", "−") if sd else f"{digits(mean)} (0)"
 
 
 def seeds_text(part: Mapping[str, Any]) -> str:
@@ -205,9 +173,14 @@ def heading_of(metric: str | None) -> str:
 
 def markdown(table: Table) -> str:
   """The table in GitHub's Markdown; small print stays in the cell, hover texts are left out."""
+
   def clean(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-  lines = ["| | " + " | ".join(clean(heading) for heading, _ in table.columns) + " |", "|---|" + "---:|" * len(table.columns)]
+
+  lines = [
+    "| | " + " | ".join(clean(heading) for heading, _ in table.columns) + " |",
+    "|---|" + "---:|" * len(table.columns),
+  ]
   for row in table.rows:
     name = f"**{clean(row.name)}**" + (f"<br>⚠ {clean(row.mark)}" if row.mark else "")
     cells = [clean(cell.text) + (f"<br><sub>{clean(cell.small)}</sub>" if cell.small else "") for cell in row.cells]
@@ -217,32 +190,65 @@ def markdown(table: Table) -> str:
 
 def _comparison(summary: Mapping[str, Any], weights: str) -> list[_Column]:
   def column(name: str, heading: str, meaning: str) -> _Column:
-    return _Column(heading, meaning, Cell(digits(summary["perfect"].get(name))), lambda arm: metric_cell(summary["arms"][arm].get(f"{weights}/{name}")))
+    return _Column(
+      heading,
+      meaning,
+      Cell(digits(summary["perfect"].get(name))),
+      lambda arm: metric_cell(summary["arms"][arm].get(f"{weights}/{name}")),
+    )
+
   return [column(*found) for found in headline(summary, weights)]
 
 
 def _verdicts(summary: Mapping[str, Any], weights: str) -> list[_Column]:
   info, columns = summary["info"], []
   if any(weights in info[arm]["failure"] for arm in info):
-    columns.append(_Column("failures", failure_rule(summary) + "; 95 % Wilson interval in small print", Cell("0"),
-                           lambda arm: _failure_cell(info[arm]["failure"].get(weights))))
+    columns.append(
+      _Column(
+        "failures",
+        failure_rule(summary) + "; 95 % Wilson interval in small print",
+        Cell("0"),
+        lambda arm: _failure_cell(info[arm]["failure"].get(weights)),
+      )
+    )
   if any(weights in info[arm]["test"] for arm in info):
-    columns.append(_Column(f"Δ vs {baseline_name(summary)}", f"difference of the means of {summary['primary']}; Wilcoxon signed-rank test over shared "
-                           "seeds, p after Holm's correction over the arms", Cell(ABSENT), lambda arm: _test_cell(info[arm]["test"].get(weights))))
+    columns.append(
+      _Column(
+        f"Δ vs {baseline_name(summary)}",
+        f"difference of the means of {summary['primary']}; Wilcoxon signed-rank test over shared "
+        "seeds, p after Holm's correction over the arms",
+        Cell(ABSENT),
+        lambda arm: _test_cell(info[arm]["test"].get(weights)),
+      )
+    )
   return columns
 
 
 def _costs(summary: Mapping[str, Any]) -> list[_Column]:
   info = summary["info"]
   return [
-    _Column("parameters", "trained numbers of all players, then of each", Cell(ABSENT), lambda arm: _parameters_cell(info[arm])),
-    _Column("samples seen", "real samples per seed", Cell(ABSENT), lambda arm: Cell(short(info[arm].get("samples_seen")))),
-    _Column("cost per round", f"time per seed and round relative to {baseline_name(summary)}, same machine", Cell(ABSENT), lambda arm: _cost_cell(info[arm])),
+    _Column(
+      "parameters",
+      "trained numbers of all players, then of each",
+      Cell(ABSENT),
+      lambda arm: _parameters_cell(info[arm]),
+    ),
+    _Column(
+      "samples seen", "real samples per seed", Cell(ABSENT), lambda arm: Cell(short(info[arm].get("samples_seen")))
+    ),
+    _Column(
+      "cost per round",
+      f"time per seed and round relative to {baseline_name(summary)}, same machine",
+      Cell(ABSENT),
+      lambda arm: _cost_cell(info[arm]),
+    ),
   ]
 
 
 def headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, str]]:
-  present = {name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")}
+  present = {
+    name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")
+  }
   present |= set(summary["perfect"]) if not present else set()
   found: list[tuple[str, str, str]] = []
   for pattern, heading, meaning in HEADLINE:
@@ -271,22 +277,35 @@ def _test_cell(test: Mapping[str, Any] | None) -> Cell:
   difference = digits(abs(float(test["difference"])))
   sign = "+" if float(test["difference"]) > 0 else "−" if float(test["difference"]) < 0 else ""
   p = f"p {probability(float(test['p_holm']))}"
-  return Cell(sign + difference, p, line=f"{sign}{difference}, {p}", hover=f"against {test['baseline']} over {test['pairs']} pairs of seeds: p {probability(float(test['p']))}, "
-f"after Holm {probability(float(test['p_holm']))}")
+  return Cell(
+    sign + difference,
+    p,
+    line=f"{sign}{difference}, {p}",
+    hover=f"against {test['baseline']} over {test['pairs']} pairs of seeds: p {probability(float(test['p']))}, "
+    f"after Holm {probability(float(test['p_holm']))}",
+  )
 
 
 def _parameters_cell(info: Mapping[str, Any]) -> Cell:
   parameters = info["parameters"]
   if not parameters:
     return Cell(ABSENT)
-  return Cell(short(sum(parameters.values())), " + ".join(map(short, parameters.values())), " · ".join(f"{player}: {count:,}" for player, count in parameters.items()))
+  return Cell(
+    short(sum(parameters.values())),
+    " + ".join(map(short, parameters.values())),
+    " · ".join(f"{player}: {count:,}" for player, count in parameters.items()),
+  )
 
 
 def _cost_cell(info: Mapping[str, Any]) -> Cell:
   relative, cost = info.get("relative_cost"), info.get("cost_per_round")
   if relative is None:
     return Cell(ABSENT)
-  return Cell(f"{relative:.2f}×", f"{1e3 * cost:.3g} ms" if cost else "", f"{1e3 * cost:.3g} ms per seed and round" if cost else "")
+  return Cell(
+    f"{relative:.2f}×",
+    f"{1e3 * cost:.3g} ms" if cost else "",
+    f"{1e3 * cost:.3g} ms per seed and round" if cost else "",
+  )
 
 
 def seeds_table(summary: Mapping[str, Any]) -> Table:
@@ -295,6 +314,11 @@ def seeds_table(summary: Mapping[str, Any]) -> Table:
   rows = []
   for arm, info in summary["info"].items():
     parts = [summary["arms"][arm].get(f"{weights}/{name}") for weights, name, _ in columns]
-    cells = [Cell(", ".join(number(value) for value in part["values"]) if part else ABSENT, hover=seeds_text(part) if part else "") for part in parts]
+    cells = [
+      Cell(
+        ", ".join(number(value) for value in part["values"]) if part else ABSENT, hover=seeds_text(part) if part else ""
+      )
+      for part in parts
+    ]
     rows.append(Row(arm, cells, mark_of(info)))
   return Table("Every seed", [(f"{weights} {heading}", "") for weights, _, heading in columns], rows)

@@ -15,8 +15,9 @@ class MinibatchDiscrimination(nn.Module):
   """Appends to each row its closeness to the others, o_ik = sum_{j != i} exp(-|M_ik - M_jk|_1) + b_k: `[B, A] -> [B, A + num_kernels]`.
 
   Salimans et al., 2016 (arXiv:1606.03498), eq. 2-4, as in their code: M = h T, T `[A, num_kernels, dim]` ~ N(0, .05^2), columns normalised and
-  scaled by exp(log_scale), which starts where the mean nearest distance on the first batch is 2; b starts at -1. A row is not compared with
-  itself, and real and fake come in separate batches. Cost and memory grow as B^2 * num_kernels * dim; the value depends on B.
+  scaled by exp(log_scale), which starts where the mean nearest distance on the first batch is 2. A row is not compared with itself, and real
+  and fake come in separate batches. Cost and memory grow as B^2 * num_kernels * dim; the value depends on B. Unlike their code, b starts at
+  its default -1 and not at minus the first batch's mean, and a kernel's columns share one trained scale.
   """
 
   num_kernels: int = 20

@@ -1,0 +1,126 @@
+"""The files of a run directory, parsed: its settings, its results, and what each arm left behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.data.base import Data
+from gan_jax.lab import resolve
+from gan_jax.lab.errors import UsageError
+
+
+class Run(NamedTuple):
+  """The files of one run directory, parsed. `values[arm]["raw/modes_t1"][seed]` is a number of results.csv."""
+
+  directory: Path
+  config: dict[str, Any]
+  environment: dict[str, Any]
+  perfect: dict[str, float]
+  values: dict[str, dict[str, dict[int, float]]]
+  status: dict[str, dict[str, Any]]
+  curves: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]
+  data: Data | None  # None where it cannot be built here: then there are no real samples, and the law is unknown
+
+  @property
+  def arms(self) -> list[str]:
+    """In the order of the config; an arm that has not started is one too."""
+    planned = list(self.config.get("arms", {}))
+    return planned + sorted((set(self.values) | set(self.status)) - set(planned))
+
+  @property
+  def num_modes(self) -> int | None:
+    return len(self.data.modes.probabilities) if self.data is not None and self.data.modes is not None else None
+
+  @property
+  def monitor_modes(self) -> float | None:
+    """What the live monitor would see of a perfect sampler: sum_k 1 - (1 - q p_k)^n, n its samples, q their quality."""
+    n = (self.config.get("config", {}).get("evaluation") or {}).get("monitor_samples")
+    if n is None or self.num_modes is None:
+      return self.num_modes
+    modes: Any = self.data and self.data.modes
+    return float((1 - (1 - modes.quality * modes.probabilities) ** n).sum())
+
+
+def read_run(directory: str | os.PathLike) -> Run:
+  """Parses a run directory. Raises UsageError when it is none."""
+  directory = Path(directory)
+  if not (directory / "config.json").is_file():
+    raise UsageError(f"{directory} is not a run directory: it has no config.json")
+  folders = sorted(path for path in (directory / "arms").glob("*") if path.is_dir())
+  values = read_results(directory / "results.csv")
+  config = _read_json(directory / "config.json")
+  return Run(
+    directory=directory,
+    config=config,
+    environment=_read_json(directory / "environment.json"),
+    perfect={name: float(value) for name, value in _read_json(directory / "perfect.json").items()},
+    values=values,
+    status={folder.name: _read_json(folder / "status.json") for folder in folders},
+    curves={folder.name: read_curves(folder / "metrics.jsonl") for folder in folders},
+    data=_data(config.get("config", {}).get("data")),
+  )
+
+
+def read_results(path: Path) -> dict[str, dict[str, dict[int, float]]]:
+  """results.csv as arm -> "weights/metric" -> seed -> value; of several steps the last one counts."""
+  table: dict[str, dict[str, dict[int, float]]] = {}
+  steps: dict[tuple, int] = {}
+  if not path.is_file():
+    return table
+  with path.open(newline="") as file:
+    for line, row in enumerate(csv.DictReader(file), start=2):
+      try:
+        arm, name, seed = row["arm"], f"{row['weights']}/{row['metric']}", int(row["seed"])
+        step, value = int(row["step"]), float(row["value"])
+      except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+          f"{path} line {line} is not experiment,arm,seed,step,weights,metric,value ({error})"
+        ) from error
+      if step >= steps.get((arm, name, seed), -1):
+        steps[arm, name, seed] = step
+        table.setdefault(arm, {}).setdefault(name, {})[seed] = value
+  return table
+
+
+def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+  """The modes of the raw weights over time, seed -> (steps, modes).
+
+  A line that is no JSON (a killed run tears its last one) is skipped; of a step written twice, the last counts.
+  """
+  curves: dict[int, dict[int, float]] = {}
+  if path.is_file():
+    for line in path.read_text(errors="replace").splitlines():
+      try:
+        row = json.loads(line)
+        seed, step, modes = int(row["seed"]), int(row["step"]), float(row["modes"])
+      except (ValueError, KeyError, TypeError):
+        continue
+      if row.get("weights", "raw") == "raw":
+        curves.setdefault(seed, {})[step] = modes
+  return {
+    seed: (np.array(sorted(curve)), np.array([curve[step] for step in sorted(curve)]))
+    for seed, curve in sorted(curves.items())
+  }
+
+
+def _data(section: Mapping[str, Any] | None) -> Data | None:
+  try:
+    return resolve._data(json.dumps(section)) if section else None
+  except Exception:  # a data set of the user's own may be out of reach by now; the numbers stand without it
+    return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+  if not path.is_file():
+    return {}
+  try:
+    return json.loads(path.read_text())
+  except ValueError as error:
+    raise UsageError(f"{path} is not JSON ({error})") from error
