@@ -4,8 +4,8 @@ Protocol card `ring_alpha`: Welfert et al., 2024 ((alpha_D, alpha_G)-GANs, arXiv
   data        8 modes at radius 1, sigma .01, 50,000 fixed points
   players     G 2-400-400-2 ReLU; D 2-200-200-1 LeakyReLU .2; minimax and non-saturating; alternating 1:1; Adam 1e-4 (.9, .999); batch 128;
               156,000 rounds (400 epochs). The card names no initialisation: Glorot here
-  evaluation  25,000 samples of the last iterate; a mode counts with 1 sample within 3 sigma; KL both ways, total variation; success is 8 of 8 (`all_modes_t1`),
-              failure 0 of 8 (`no_modes_t1`), with Wilson intervals
+  evaluation  25,000 samples of the last iterate; a mode counts with 1 sample within 3 sigma; KL both ways, total variation;
+              success is 8 of 8 (`all_modes_t1`), failure 0 of 8 (`no_modes_t1`), with Wilson intervals
 
   gan-jax run --config=experiments/ring_alpha.py --workdir=runs/ring_alpha             50 seeds, 6 arms: the full schedule wants a GPU
   gan-jax run --config=experiments/ring_alpha.py:quick --workdir=runs/ring_alpha_quick  4 seeds, 1,000 rounds, 3 arms: about a minute

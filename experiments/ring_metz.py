@@ -2,7 +2,8 @@
 
 Protocol card `ring_metz`: Metz et al., 2017 (arXiv:1611.02163), with eight true angles (the released notebook's linspace makes seven).
   data        8 modes at radius 2, sigma .02; fresh samples
-  players     G 256-128-128-2 ReLU, orthogonal .8; D x/4 -> 128 ReLU -> 1; non-saturating; alternating 1:1; Adam 1e-4 (.5, .999); batch 512; 25,000 rounds
+  players     G 256-128-128-2 ReLU, orthogonal .8; D x/4 -> 128 ReLU -> 1; non-saturating; alternating 1:1; Adam 1e-4 (.5, .999);
+              batch 512; 25,000 rounds
   evaluation  10,000 samples of the last iterate; a mode counts with 1 sample within 3 sigma, and with a quarter of its due
 Published: figures only. The baseline may not collapse (the notebook's author says so): the comparison is void for seeds where it does not.
 

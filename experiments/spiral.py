@@ -2,8 +2,8 @@
 
 Protocol card `spiral`: scikit-learn's swiss roll with noise .25, dimensions 0 and 2, divided by 7.5; 100,000 fixed points.
   players     G 2-400-400-2 ReLU; D 2-200-200-1 LeakyReLU .2, as in ring_alpha.py; non-saturating; alternating 1:1; Adam 1e-4 (.9, .999); batch 128
-  evaluation  10,000 samples of the last iterate; "modes" are 50 bins of equal mass along the curve: total variation and empty bins; `high_quality` is the share within
-              3 sigma of the curve; W1
+  evaluation  10,000 samples of the last iterate; "modes" are 50 bins of equal mass along the curve: total variation and empty bins;
+              `high_quality` is the share within 3 sigma of the curve; W1
 No published row: the card is ours.
 
   gan-jax run --config=experiments/spiral.py --workdir=runs/spiral             10 seeds, 30,000 rounds, 6 arms

@@ -225,7 +225,7 @@ def add_terms(value: Array, terms: Mapping[str, Term | StatefulTerm], play: Play
 def sampler(generator: nn.Module, prior: Prior) -> Callable[[GanState, Array, Batch], Array]:
   """Draw from G: one example a row of `batch`, at evaluation (population statistics where the network keeps any)."""
 
-  def sample(state: GanState, key: Array, batch: Batch) -> Array:
+  def sample(state: GanState, key: Array, batch: Batch) -> Any:
     variables = {"params": state.params["generator"], **state.model_state["generator"]["network"]}
     latent = prior.sample(key, len(batch["image"]))
     return generator.apply(variables, latent, *_given(batch.get("condition")), train=False)

@@ -147,11 +147,14 @@ def _whole_step(name: str) -> Callable:
   return jit(build(GAMES[name]()).step)
 
 
-def agree(got: Any, wanted: Any, rtol: float = 1e-5) -> None:
-  """Equal trees; numbers up to `rtol` of the largest of their array, as float32 sums in another order cannot do better for the smallest."""
+def agree(got: Any, wanted: Any, rtol: float = 1e-5, atol: float = 1e-7) -> None:
+  """Equal trees; numbers up to `rtol` of the largest of their array, as float32 sums in another order cannot do better for the smallest.
+
+  `atol` is for gradients that are zero but for rounding, as of a bias before batch normalisation.
+  """
   assert jax.tree.structure(got) == jax.tree.structure(wanted)
   for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
     a, b = np.asarray(a), np.asarray(b)
     assert a.shape == b.shape and a.dtype == b.dtype, jax.tree_util.keystr(path)
     error, scale = np.max(np.abs(a - b), initial=0), np.max(np.abs(b), initial=0)
-    assert error <= rtol * scale, f"{jax.tree_util.keystr(path)} differs by {error:.2g} where the largest entry is {scale:.2g}"
+    assert error <= rtol * scale + atol, f"{jax.tree_util.keystr(path)} differs by {error:.2g} where the largest entry is {scale:.2g}"

@@ -1,6 +1,7 @@
 """The report against a run directory written here by hand, in the documented formats."""
 
 import csv
+import io
 import json
 import math
 import re
@@ -8,34 +9,79 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from gan_jax.lab import figures, formats, results, tables, terminal
 from gan_jax.lab import report as reports
 from gan_jax.lab import summary as summaries
-from gan_jax.lab import tables
 from gan_jax.lab.errors import UsageError
 
 SEEDS = [0, 1, 2, 3, 4]
-PERFECT = {"modes_t1": 8.0, "modes_quarter": 8.0, "high_quality": 0.98889, "kl_reverse_nats": 0.00035, "tvd": 0.0087, "w1": 0.114}
-VALUES = {   # arm -> metric -> the five seeds
-  "vanilla": {"modes_quarter": [5, 4, 6, 5, 5], "high_quality": [.91, .92, .93, .92, .94], "kl_reverse_nats": [.5, .6, .4, .5, .5]},
-  "pacgan2": {"modes_quarter": [8, 8, 7, 8, 8], "high_quality": [.95, .95, .96, .94, .95], "kl_reverse_nats": [.01, .02, .1, .01, .02]},
+PERFECT = {
+  "modes_t1": 8.0,
+  "modes_tquarter": 8.0,
+  "high_quality": 0.98889,
+  "kl_reverse_nats": 0.00035,
+  "tvd": 0.0087,
+  "w1_n1000": 0.114,
+}
+VALUES = {  # arm -> metric -> the five seeds
+  "vanilla": {
+    "modes_tquarter": [5, 4, 6, 5, 5],
+    "high_quality": [0.91, 0.92, 0.93, 0.92, 0.94],
+    "kl_reverse_nats": [0.5, 0.6, 0.4, 0.5, 0.5],
+  },
+  "pacgan2": {
+    "modes_tquarter": [8, 8, 7, 8, 8],
+    "high_quality": [0.95, 0.95, 0.96, 0.94, 0.95],
+    "kl_reverse_nats": [0.01, 0.02, 0.1, 0.01, 0.02],
+  },
 }
 CENTERS = np.array([(math.cos(a), math.sin(a)) for a in 2 * np.pi * np.arange(1, 9) / 8]) * 2.5
 
 
-def make_run(directory: Path, *, arms=None, failed=("unrolled5",), unfinished=("r1",), num_modes=8, perfect=None, images=False,
-             experiment="ring_rls", num_samples=10_000) -> Path:
+def make_run(
+  directory: Path,
+  *,
+  arms=None,
+  failed=("unrolled5",),
+  unfinished=("r1",),
+  num_modes=8,
+  perfect=None,
+  images=False,
+  experiment="ring_rls",
+  num_samples=10_000,
+) -> Path:
   """A run directory as the runner leaves it, of given final values: arm -> metric -> one value a seed."""
   arms = VALUES if arms is None else arms
   data = {"name": "ring", "num_modes": 8, "radius": 2.5, "sigma": 0.05, "weights": [0.05] * 4 + [1.0] * 4}
   directory.mkdir(parents=True)
   names = [*arms, *failed, *unfinished]
-  write_json(directory / "config.json", {
-    "experiment": experiment, "argument": None, "arms": {arm: {} if arm == "vanilla" else {"view.pack.size": 2} for arm in names},
-    "config": {"question": "Which methods keep every mode of a ring with four rare modes?", "seeds": len(SEEDS), "num_steps": 3000,
-               "batch_size": 64, "data": {"name": "absent"} if images else data, "evaluation": {"num_samples": num_samples}}})
-  write_json(directory / "environment.json", {"command": ["gan-jax", "run", "--config=experiments/ring_rls.py"], "commit": "0123abc",
-                                              "versions": {"jax": "0.10.2", "flax": "0.12.8"}, "device": "cpu"})
+  write_json(
+    directory / "config.json",
+    {
+      "experiment": experiment,
+      "argument": None,
+      "arms": {arm: {} if arm == "vanilla" else {"view.pack.size": 2} for arm in names},
+      "config": {
+        "question": "Which methods keep every mode of a ring with four rare modes?",
+        "seeds": len(SEEDS),
+        "num_steps": 3000,
+        "batch_size": 64,
+        "data": {"name": "absent"} if images else data,
+        "evaluation": {"num_samples": num_samples, "monitor_samples": 2500},
+      },
+    },
+  )
+  write_json(
+    directory / "environment.json",
+    {
+      "command": ["gan-jax", "run", "--config=experiments/ring_rls.py"],
+      "commit": "0123abc",
+      "versions": {"jax": "0.10.2", "flax": "0.12.8"},
+      "device": "cpu",
+    },
+  )
   write_json(directory / "perfect.json", PERFECT if perfect is None else perfect)
   with (directory / "results.csv").open("w", newline="") as file:
     writer = csv.writer(file)
@@ -47,10 +93,20 @@ def make_run(directory: Path, *, arms=None, failed=("unrolled5",), unfinished=("
             writer.writerow([experiment, arm, seed, 3000, weights, metric, repr(value)])
   for arm in names:
     done = arm in arms
-    write_json(directory / "arms" / arm / "status.json", {
-      "arm": arm, "status": "done" if done else "failed" if arm in failed else "running", "step": 3000 if done else 1200,
-      "num_steps": 3000, "parameters": {"generator": 20_098, "discriminator": 17_025}, "samples_seen": 192_000,
-      "seconds_per_seed_round": 1e-4 if arm == "vanilla" else 1.5e-4, "compile_seconds": 3.1, "warnings": []})
+    write_json(
+      directory / "arms" / arm / "status.json",
+      {
+        "arm": arm,
+        "status": "done" if done else "failed" if arm in failed else "running",
+        "step": 3000 if done else 1200,
+        "num_steps": 3000,
+        "parameters": {"generator": 20_098, "discriminator": 17_025},
+        "samples_seen": 192_000,
+        "seconds_per_seed_round": 1e-4 if arm == "vanilla" else 1.5e-4,
+        "compile_seconds": 3.1,
+        "warnings": [],
+      },
+    )
     write_monitor(directory / "arms" / arm / "metrics.jsonl", arm, arms.get(arm), num_modes, 3000 if done else 1200)
     if done:
       write_samples(directory / "arms" / arm / "samples", arm, arms[arm], num_modes, num_samples, images)
@@ -67,10 +123,20 @@ def write_monitor(path: Path, arm: str, metrics, num_modes: int, last: int) -> N
   lines = []
   for step in range(0, last + 1, 300):
     for place, seed in enumerate(SEEDS):
-      end = metrics["modes_quarter"][place] if metrics else num_modes / 2
-      modes = end if step == last else round(end * (1 - math.exp(-step / 500)) + rng.uniform(-.04, 0) * num_modes)
-      lines.append(json.dumps({"step": step, "seed": seed, "weights": "raw", "modes": float(max(0, modes)), "high_quality": .9,
-                               "time/seconds": 1.0}))
+      end = metrics["modes_tquarter"][place] if metrics else num_modes / 2
+      modes = end if step == last else round(end * (1 - math.exp(-step / 500)) + rng.uniform(-0.04, 0) * num_modes)
+      lines.append(
+        json.dumps(
+          {
+            "step": step,
+            "seed": seed,
+            "weights": "raw",
+            "modes": float(max(0, modes)),
+            "high_quality": 0.9,
+            "time/seconds": 1.0,
+          }
+        )
+      )
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text("\n".join(lines) + "\n")
 
@@ -78,14 +144,232 @@ def write_monitor(path: Path, arm: str, metrics, num_modes: int, last: int) -> N
 def write_samples(folder: Path, arm: str, metrics, num_modes: int, num_samples: int, images: bool) -> None:
   rng = np.random.default_rng([len(arm), 1])
   counts, samples = [], []
-  for modes in metrics["modes_quarter"]:
+  for modes in metrics["modes_tquarter"]:
     p = np.zeros(num_modes)
-    p[-int(modes):] = rng.dirichlet(np.full(int(modes), 4.))
+    p[-int(modes) :] = rng.dirichlet(np.full(int(modes), 4.0))
     counts.append(rng.multinomial(num_samples, p))
     if images:
       samples.append(np.tanh(rng.normal(size=(64, 8, 8, 3)) + np.linspace(-1, 1, 8)[:, None]))
     else:
       mode = rng.choice(num_modes, 512, p=p)
-      samples.append(CENTERS[mode % 8] + .05 * rng.standard_normal((512, 2)) * np.where(rng.random((512, 1)) < .1, 8, 1))
+      samples.append(CENTERS[mode % 8] + 0.05 * rng.standard_normal((512, 2)) * np.where(rng.random((512, 1)) < 0.1, 8, 1))
   folder.mkdir(parents=True)
   np.savez(folder / "final.npz", raw=np.array(samples, np.float32), mode_counts=np.array(counts))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  return make_run(tmp_path_factory.mktemp("runs") / "ring")
+
+
+@pytest.fixture(scope="module")
+def summary(run):
+  return reports.summarise_run(run)
+
+
+@pytest.fixture(scope="module")
+def page(run):
+  return reports.report(run)
+
+
+def cells(table: tables.Table, name: str) -> dict[str, tables.Cell]:
+  row = next(row for row in table.rows if row.name == name)
+  return dict(zip([heading for heading, _ in table.columns], row.cells, strict=True))
+
+
+def test_summary_holds_the_numbers_of_results_csv(summary):
+  modes = summary["arms"]["vanilla"]["raw/modes_tquarter"]
+  assert modes["values"] == [5, 4, 6, 5, 5] and modes["seeds"] == SEEDS
+  assert modes["mean"] == 5 and modes["median"] == 5 and modes["sd"] == pytest.approx(math.sqrt(0.5))
+  assert summary["perfect"]["modes_tquarter"] == 8 and summary["primary"] == "modes_tquarter"
+  assert summary["info"]["pacgan2"]["relative_cost"] == pytest.approx(1.5)
+  assert summary["info"]["pacgan2"]["parameters"] == {"generator": 20_098, "discriminator": 17_025}
+
+
+def test_failures_are_seeds_without_all_modes(summary):
+  # Wilson, 5 of 5: lower end 5 / (5 + 1.96^2) = .566; 1 of 5: [.036, .624]
+  failure = summary["info"]["vanilla"]["failure"]["raw"]
+  assert (failure["failures"], failure["n"]) == (5, 5)
+  assert failure["wilson"] == pytest.approx([5 / (5 + 1.959964**2), 1], abs=1e-6)
+  failure = summary["info"]["pacgan2"]["failure"]["raw"]
+  assert failure["failures"] == 1 and failure["wilson"] == pytest.approx([0.036, 0.624], abs=1e-3)
+
+
+def test_the_test_pairs_seeds_and_corrects_over_finished_arms(summary):
+  test = summary["info"]["pacgan2"]["test"]["raw"]
+  assert test["difference"] == pytest.approx(7.8 - 5) and test["pairs"] == 5
+  assert test["p"] == test["p_holm"] == pytest.approx(2 / 2**5)  # all five differences positive; one arm is tested
+  assert all(not summary["info"][arm]["test"] for arm in ("vanilla", "unrolled5", "r1"))
+
+
+def test_table_shows_perfect_row_first_then_hand_computed_cells(summary):
+  table = tables.main_table(summary, "raw")
+  assert [row.name for row in table.rows] == ["perfect sampler", "vanilla", "pacgan2", "unrolled5", "r1"]
+  assert cells(table, "perfect sampler")["high quality"].text == "0.989"
+  vanilla = cells(table, "vanilla")["modes t=¼"]
+  assert vanilla == tables.Cell("5.00 (0.71)", "median 5", "seed 0: 5 · seed 1: 4 · seed 2: 6 · seed 3: 5 · seed 4: 5")
+  pacgan = cells(table, "pacgan2")
+  assert pacgan["failures"].text == "1/5" and pacgan["failures"].small == "20 % [4, 62]"
+  assert pacgan["Δ vs vanilla"].text == "+2.80" and pacgan["Δ vs vanilla"].small == "p 0.062"
+  assert (pacgan["parameters"].text, pacgan["samples seen"].text, pacgan["cost per round"].text) == (
+    "37.1k",
+    "192k",
+    "1.50×",
+  )
+
+
+def test_failed_and_unfinished_arms_are_marked_and_not_averaged(summary, page):
+  table = tables.main_table(summary, "raw")
+  marks = {row.name: row.mark for row in table.rows}
+  assert marks["unrolled5"] == "FAILED at round 1,200 of 3,000" and marks["r1"] == "UNFINISHED at round 1,200 of 3,000"
+  assert cells(table, "unrolled5")["modes t=¼"].text == tables.ABSENT
+  for text in (page.read_text(), page.with_name("report.md").read_text()):
+    assert "FAILED at round 1,200 of 3,000" in text and "UNFINISHED at round 1,200 of 3,000" in text
+
+
+def test_an_arm_that_lost_seeds_says_so(tmp_path):
+  run = make_run(tmp_path / "run")
+  lines = (run / "results.csv").read_text().splitlines()
+  (run / "results.csv").write_text("\n".join(line for line in lines if ",pacgan2,4," not in line) + "\n")
+  info = reports.summarise_run(run)["info"]["pacgan2"]
+  assert tables.mark_of(info) == "only 4 of 5 seeds" and info["test"]["raw"]["pairs"] == 4
+
+
+def test_page_stands_alone(page):
+  html = page.read_text()
+  assert html.count("data:image/png;base64,") == 4
+  assert not re.findall(r"(?:src|href)=\"(?!data:)", html) and "<script" not in html and "url(" not in html
+  for text in (
+    "Which methods keep every mode",
+    "gan-jax run --config=experiments/ring_rls.py",
+    "0123abc",
+    "jax 0.10.2",
+  ):
+    assert text in html
+
+
+def test_names_are_escaped(tmp_path):
+  run = make_run(tmp_path / "run")
+  config = json.loads((run / "config.json").read_text())
+  config["config"]["question"] = "is <b>a</b> & b | c?"
+  write_json(run / "config.json", config)
+  html = reports.report(run).read_text()
+  assert "is &lt;b&gt;a&lt;/b&gt; &amp; b | c?" in html and "<b>a</b>" not in html
+
+
+def test_same_results_give_the_same_bytes(run, page):
+  files = [run / "summary.json", run / "report.md", page, *sorted((run / "figures").glob("*.png"))]
+  assert len(files) == 7
+  before = [file.read_bytes() for file in files]
+  reports.report(run)
+  assert before == [file.read_bytes() for file in files]
+
+
+def test_torn_last_line_of_the_monitor_is_skipped_and_a_repeated_step_counts_once(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  rows = [(100, 3), (200, 5), (200, 8)]
+  path.write_text("".join(json.dumps({"step": step, "seed": 0, "weights": "raw", "modes": modes}) + "\n" for step, modes in rows) + '{"step": 300, "seed": 0, "mod')
+  steps, modes = results.read_curves(path)[0]
+  assert steps.tolist() == [100, 200] and modes.tolist() == [3, 8]
+
+
+def test_time_and_area_of_the_mode_curve(tmp_path):
+  run = make_run(tmp_path / "run")
+  curve = [(0, 0), (1000, 4), (2000, 8), (3000, 8)]
+  (run / "arms/vanilla/metrics.jsonl").write_text(
+    "".join(json.dumps({"step": step, "seed": seed, "weights": "raw", "modes": modes if seed else modes / 2}) + "\n" for step, modes in curve for seed in (0, 1))
+  )
+  arm = reports.summarise_run(run)["arms"]["vanilla"]
+  assert arm["raw/time_to_all_modes"]["values"] == [math.inf, 2000]
+  assert arm["raw/area_under_modes"]["values"] == pytest.approx([1 / 3, 2 / 3])  # (.25 + .75 + 1) / 3 for seed 1
+  written = json.loads((run / "summary.json").read_text())["arms"]["vanilla"]["raw/time_to_all_modes"]["values"]
+  assert [float(value) for value in written] == [math.inf, 2000]
+  assert cells(tables.dynamics_table(reports.summarise_run(run)), "vanilla")["rounds to all modes"].text == "∞"
+
+
+def test_many_modes_fail_below_nine_tenths_of_the_perfect_sampler(tmp_path):
+  arms = {"vanilla": {"modes_tquarter": [20, 897, 898, 100, 50]}}
+  run = make_run(tmp_path / "run", arms=arms, failed=(), unfinished=(), num_modes=1024, perfect={"modes_tquarter": 997.5})
+  config = json.loads((run / "config.json").read_text())
+  config["config"]["data"] = {"name": "grid", "size": 32}
+  write_json(run / "config.json", config)
+  assert reports.summarise_run(run)["info"]["vanilla"]["failure"]["raw"]["failures"] == 4  # 897.75 are asked for
+
+
+def test_unlike_runs_are_refused(tmp_path):
+  first = make_run(tmp_path / "a")
+  others = {
+    "experiments": make_run(tmp_path / "b", experiment="grid_rls"),
+    "numbers of evaluation samples": make_run(tmp_path / "c", num_samples=2500),
+    "perfect sampler": make_run(tmp_path / "d", perfect=PERFECT | {"tvd": 0.02}),
+  }
+  for what, other in others.items():
+    with pytest.raises(UsageError, match=what):
+      reports.report([first, other])
+  with pytest.raises(UsageError, match="twice"):
+    reports.report([first, first])
+  with pytest.raises(UsageError, match="not a run directory"):
+    reports.report([first, tmp_path])
+  assert not (first / "report.html").exists()
+
+
+def test_several_runs_are_one_comparison(tmp_path):
+  first = make_run(tmp_path / "a", failed=(), unfinished=())
+  other = {"vanilla": VALUES["pacgan2"], "dragan": VALUES["vanilla"]}
+  second = make_run(tmp_path / "b", arms=other, failed=(), unfinished=())
+  whole, sources = summaries.combine([summaries.read_run(first), summaries.read_run(second)])
+  assert list(whole["arms"]) == ["a/vanilla", "pacgan2", "b/vanilla", "dragan"] and whole["baseline"] == "a/vanilla"
+  assert sources["b/vanilla"][1] == "vanilla" and sources["b/vanilla"][0].directory == second
+  assert whole["info"]["dragan"]["test"]["raw"]["baseline"] == "b/vanilla"  # its own run's, -2.8
+  assert whole["info"]["dragan"]["test"]["raw"]["difference"] == pytest.approx(-2.8)
+  assert whole["info"]["dragan"]["test"]["raw"]["p_holm"] == pytest.approx(2 * 0.0625)
+  html = reports.report([first, second])
+  assert html == first / "report.html" and "b/vanilla" in html.read_text()
+  assert not (second / "report.html").exists() and not (first / "summary.json").exists()
+
+
+def test_images_and_data_that_cannot_be_built_still_make_a_report(tmp_path):
+  run = make_run(tmp_path / "run", images=True, failed=())
+  assert (run / "figures" / "samples.png") not in list(run.rglob("*.png"))
+  reports.report(run)
+  assert {path.stem for path in (run / "figures").iterdir()} == {"final_values", "samples"}
+
+
+def test_median_seed_is_the_one_nearest_to_the_median(summary):
+  arm = figures.ArmView("vanilla", "", True, {}, SEEDS, np.zeros((5, 1, 2)), None)
+  assert reports.median_seed(summary, arm) == 0
+  assert reports.median_seed(summary, arm._replace(name="pacgan2")) == 0
+
+
+@pytest.mark.parametrize(
+  ("value", "text"),
+  [
+    (5.0, "5.00"),
+    (0.98889, "0.989"),
+    (0.00035, "3.5e−4"),
+    (1234.5, "1,234"),
+    (-2.5, "−2.50"),
+    (math.inf, "∞"),
+    (math.nan, "NaN"),
+    (None, "—"),
+    (0, "0"),
+    (0.9999, "1.00"),
+  ],
+)
+def test_three_significant_digits(value, text):
+  assert formats.digits(value) == text
+
+
+def test_terminal_table_is_ascii_in_a_pipe_and_fits_a_narrow_terminal(summary):
+  pipe = io.StringIO()
+  reports.print_table(summary, pipe)
+  text = pipe.getvalue()
+  assert text.isascii() and text.index("\nperfect sampler") < text.index("\nvanilla") and "Averaged weights" in text
+  assert "! FAILED at round 1,200 of 3,000: unrolled5" in text
+  assert max(map(len, text.splitlines())) <= terminal.PIPE_WIDTH
+  for width in (40, 80, 120):
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(terminal.rich_table(tables.main_table(summary, "raw"), width))
+    shown = console.file.getvalue()
+    assert "FAILED" in shown and max(len(line.rstrip()) for line in shown.splitlines()) <= width
+    assert "5.00 (0.71)" in shown  # the modes are the last column to go

@@ -81,7 +81,7 @@ def test_only_the_non_saturating_generator_learns_where_the_discriminator_wins()
 @pytest.mark.parametrize("name", ["minimax", "non_saturating", "least_squares"])
 @pytest.mark.parametrize("label", [1.0, 0.9])
 def test_label_smoothing_is_one_sided(name, label):
-  """Where p = 1 / 2 and q = 1, D* = label * p / (p + q) = label / 3. Two-sided smoothing adds (1 - label) * q / (p + q)."""
+  """Where p = 1 / 2 and q = 1, D* = label p / (p + q) = label / 3. Two-sided smoothing adds (1 - label) q / (p + q)."""
   objective = getattr(objectives, name)(real_label=label)
   # Half of the real samples are elsewhere: their logit is a constant.
   loss = jax.jit(

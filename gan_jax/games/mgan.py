@@ -46,7 +46,8 @@ def mgan(
       latent = draw(mixture.sample, key, len(batch["image"]), axis_name)
       real, fake = (calls["discriminator"](x) for x in (batch["image"], calls["generator"](latent)))
       if fake.shape[1:] != (1 + num_generators,):
-        raise ValueError(f"mgan with {num_generators} generators needs a discriminator of {1 + num_generators} outputs, this one has {fake.shape[1:]}")
+        wanted = 1 + num_generators
+        raise ValueError(f"mgan with {num_generators} generators needs a discriminator of {wanted} outputs, this one has {fake.shape[1:]}")
       confusion = optax.softmax_cross_entropy_with_integer_labels(fake[:, 1:], latent[1]).mean()
       values = {
         "discriminator": jax.nn.softplus(-real[:, 0]).mean() + jax.nn.softplus(fake[:, 0]).mean() + confusion,

@@ -34,9 +34,11 @@ class Checkpoints:
     if step is None:
       return None
     try:
-      tree = self.manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, template)))
+      shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+      tree = self.manager.restore(step, args=ocp.args.StandardRestore(shapes))
     except Exception as error:  # Orbax raises many kinds for one cause
-      raise CheckpointError(f"{self.directory}: checkpoint {step} cannot be read ({str(error).splitlines()[0][:120]}); remove it to go on without") from error
+      cause = str(error).splitlines()[0][:120]
+      raise CheckpointError(f"{self.directory}: checkpoint {step} cannot be read ({cause}); remove it to go on without") from error
     return step, tree
 
   def close(self) -> None:

@@ -19,11 +19,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
   if threshold and done:
     medians = {arm: float(summary["arms"][arm][f"raw/{name}"]["median"]) for arm in done}
     reach = [arm for arm in done if medians[arm] >= threshold]
-    short = [
-      f"{arm} ({formats.number(medians[arm])})"
-      for arm in sorted(done, key=lambda arm: -medians[arm])
-      if arm not in reach
-    ]
+    short = [f"{arm} ({formats.number(medians[arm])})" for arm in sorted(done, key=lambda arm: -medians[arm]) if arm not in reach]
     goal = (
       f"{formats.number(threshold)} modes or more"
       if (summary["num_modes"] or 0) >= summaries.MANY_MODES
@@ -32,6 +28,12 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     lines.append(f"A median of {goal} ({tables.heading_of(name)}, raw weights): {', '.join(reach) or 'no arm'}.")
     if short:
       lines.append(f"Below it, with their median: {', '.join(short)}.")
+  if (summary["num_modes"] or 0) >= summaries.MANY_MODES and "modes_t1" in summary["perfect"]:
+    goal = 0.9 * summary["perfect"]["modes_t1"]
+    parts = {arm: summary["arms"][arm].get("raw/modes_t1") for arm in done}
+    seen = {arm: float(part["median"]) for arm, part in parts.items() if part}
+    reach = [f"{arm} ({formats.number(median)})" for arm, median in seen.items() if median >= goal]
+    lines.append(f"A median of {formats.number(goal)} modes or more at t=1: {', '.join(reach) or 'no arm'}.")
   tests = {arm: info[arm]["test"]["raw"] for arm in done if "raw" in info[arm]["test"]}
   if tests:
     better, worse, same = (
@@ -48,7 +50,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
       + (f" {fewer}: {', '.join(worse)}." if worse else "")
       + (f" No difference shown: {', '.join(same)}." if same else "")
     )
-    pairs = min(test["pairs"] for test in tests.values())
+    pairs = max(test["pairs"] for test in tests.values())
     least = min(1.0, 2 ** (1 - pairs) * len(tests))  # all signs alike, the first of Holm's steps
     if least >= 0.05:
       lines.append(
@@ -139,9 +141,7 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
   return [f"{arm}: {warning}" for arm, info in summary["info"].items() for warning in info["warnings"]]
 
 
-def html(
-  summary: Mapping[str, Any], runs: Sequence[summaries.Run], sources: Mapping, pictures: Sequence[Picture]
-) -> str:
+def html(summary: Mapping[str, Any], runs: Sequence[summaries.Run], sources: Mapping, pictures: Sequence[Picture]) -> str:
   body = [
     f'<p class="eyebrow">gan_jax · {page.escape(str(summary["experiment"]))}</p>',
     f"<h1>{page.escape(_title(summary))}</h1>",
@@ -168,9 +168,7 @@ def html(
   return page.page(_title(summary), body)
 
 
-def markdown(
-  summary: Mapping[str, Any], runs: Sequence[summaries.Run], sources: Mapping, pictures: Sequence[Picture]
-) -> str:
+def markdown(summary: Mapping[str, Any], runs: Sequence[summaries.Run], sources: Mapping, pictures: Sequence[Picture]) -> str:
   parts = [
     f"# {_title(summary)}",
     f"gan_jax · {summary['experiment']}",
@@ -182,17 +180,14 @@ def markdown(
     if place == 0:
       parts += [
         READING,
-        "<details><summary>What the columns mean</summary>\n\n"
-        + "\n".join(f"- {line}" for line in _legend(summary))
-        + "\n\n</details>",
+        "<details><summary>What the columns mean</summary>\n\n" + "\n".join(f"- {line}" for line in _legend(summary)) + "\n\n</details>",
       ]
   for picture in pictures:
     parts += [f"## {picture.title}", f"![{picture.title}](figures/{picture.path.name})", picture.caption]
   seeds = tables.seeds_table(summary)
   parts += [
     f"<details><summary>{seeds.title}</summary>\n\n{tables.markdown(seeds)}\n</details>",
-    "<details><summary>The arms, as changes to the base config</summary>\n\n"
-    f"```\n{_patches(sources)}\n```\n\n</details>",
+    f"<details><summary>The arms, as changes to the base config</summary>\n\n```\n{_patches(sources)}\n```\n\n</details>",
   ]
   if _warnings(summary):
     parts.append("Warnings of the monitor:\n\n" + "\n".join(f"- {line}" for line in _warnings(summary)))

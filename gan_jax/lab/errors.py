@@ -96,7 +96,7 @@ def nearest(name: object, choices: Iterable[object]) -> str:
 def show(value: object) -> str:
   """A value as an error message shows it.
 
-  >>> show("a" * 99)[-6:]
+  >>> show("a" * 99)[-7:]
   'aaa..."'
   """
   text = f'"{value}"' if isinstance(value, str) else repr(value)

@@ -11,7 +11,7 @@ def tile(images: np.ndarray, *, columns: int = 8, scale: int | None = None, gap:
   n, height, width, channels = images.shape
   scale = scale or max(1, 32 // height)
   bad = ~np.isfinite(images).all(axis=-1)
-  pixels = np.uint8(np.clip(np.nan_to_num(images) * 127.5 + 127.5, 0, 255).round())
+  pixels = np.clip(np.nan_to_num(images) * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
   pixels = np.repeat(pixels, 3, axis=-1) if channels == 1 else pixels.copy()
   pixels[bad] = (255, 0, 255)
   pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)

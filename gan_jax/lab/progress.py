@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -17,7 +17,7 @@ class Display:
   def __init__(self, arms: Sequence[str], bar: Progress | None, quiet: bool):
     self.arms, self.bar, self.quiet = list(arms), bar, quiet
     self.width = max(map(len, arms), default=0)
-    self.tasks: dict[str, object] = {}
+    self.tasks: dict[str, TaskID] = {}
     self.started = self.spoke = time.monotonic()
 
   def start(self, arm: str, num_steps: int) -> None:
@@ -53,6 +53,9 @@ def display(arms: Sequence[str], *, quiet: bool) -> Iterator[Display]:
   if quiet or not sys.stdout.isatty():
     yield Display(arms, None, quiet)
     return
-  columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[summary]}"))
+  columns = (
+    TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    TextColumn("{task.fields[summary]}"),
+  )  # fmt: skip
   with Progress(*columns, console=Console()) as bar:
     yield Display(arms, bar, quiet)

@@ -1,8 +1,8 @@
 """The report of one or several run directories: summary.json, report.md, report.html and figures.
 
 Nothing in it depends on the clock, so the same results give the same bytes. The steps: read the files (`results`),
-compare the arms (`summary`), make tables (`tables`) and pictures (`figures`, `histograms`, `sample_figures`), and lay them
-out (`document`, `page`).
+compare the arms (`summary`), make tables (`tables`) and pictures (`figures`, `histograms`, `sample_figures`), and lay
+them out (`document`, `page`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
   """Writes DIR/summary.json (atomically) and returns it.
 
   Keys: experiment, question, baseline, seeds, rounds, num_samples, num_modes, monitor_modes (what the live monitor
-  would see of a perfect sampler), primary (the metric that decides failure and is tested), threshold (its value below which a
-  seed has failed), perfect {metric: value},
+  would see of a perfect sampler), primary (the metric that decides failure and is tested), threshold (a seed below it has
+  failed), perfect {metric: value},
     arms {arm: {"raw/modes_tquarter": {seeds, values, mean, sd, median, ci95}}},
     info {arm: {status ("done", "failed", "unfinished"), error, label, warnings, seeds, missing_seeds,
                 parameters {player: n}, samples_seen, rounds, num_steps, cost_per_round, relative_cost, compile_seconds,
@@ -78,21 +78,13 @@ def write(path: Path, content: bytes) -> None:
 
 def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, str]], folder: Path) -> list[Picture]:
   """Draws what the results allow and returns the pictures in the order of the report."""
-  arms = [
-    _view(name, summary, *source)
-    for name, source in sources.items()
-    if tables.mark_of(summary["info"][name]) != tables.NOT_STARTED
-  ]
+  arms = [_view(name, summary, *source) for name, source in sources.items() if tables.mark_of(summary["info"][name]) != tables.NOT_STARTED]
   chosen = {arm.name: median_seed(summary, arm) for arm in arms if arm.samples is not None}
   run = next(iter(sources.values()))[0] if sources else None
   data = run.data if run else None
   shown = []
   if summary["num_modes"]:
-    band = (
-      "the band from the lowest to the highest seed"
-      if len(summary["seeds"]) <= figures.FEW_SEEDS
-      else "the band the middle half of the seeds"
-    )
+    band = "the band from the lowest to the highest seed" if len(summary["seeds"]) <= figures.FEW_SEEDS else "the band the middle half of the seeds"
     shown.append(
       (
         "modes_over_time",
@@ -104,9 +96,7 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
     )
   columns = [(name, heading) for name, heading, _ in tables.headline(summary, "raw")]
   wanted = [summary["primary"], "high_quality", "kl_reverse_nats"]
-  picked = (
-    sorted((pair for pair in columns if pair[0] in wanted), key=lambda pair: wanted.index(pair[0])) or columns[:3]
-  )
+  picked = sorted((pair for pair in columns if pair[0] in wanted), key=lambda pair: wanted.index(pair[0])) or columns[:3]
   shown.append(
     (
       "final_values",
@@ -189,9 +179,7 @@ def _samples_figure(arms: Sequence[figures.ArmView], chosen: Mapping[str, int], 
     return (
       "Samples over the true centres",
       f"Raw weights at the last round, the seed with the median number of modes, {most} samples a panel.",
-      sample_figures.scatter(
-        arms, chosen, real=real, centers=centers, assign=modes.assign if modes is not None else None
-      ),
+      sample_figures.scatter(arms, chosen, real=real, centers=centers, assign=modes.assign if modes is not None else None),
     )
   return (
     "Samples",

@@ -33,7 +33,7 @@ def opened(directory: Path, resolved: configs.Resolved) -> Iterator[None]:
   description = _merged(directory, resolved)
   try:
     directory.mkdir(parents=True, exist_ok=True)
-    lock = open(directory / "run.lock", "a+")  # noqa: SIM115
+    lock = open(directory / "run.lock", "a+")
   except OSError as error:
     raise StorageError(f"{directory}: cannot write there: {error.strerror}") from None
   with lock:
@@ -41,7 +41,8 @@ def opened(directory: Path, resolved: configs.Resolved) -> Iterator[None]:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
       lock.seek(0)
-      raise BusyError(f"{directory}: another run writes there ({lock.read().strip() or 'unknown process'}); wait for it or use another --workdir") from None
+      holder = lock.read().strip() or "unknown process"
+      raise BusyError(f"{directory}: another run writes there ({holder}); wait for it or use another --workdir") from None
     lock.truncate(0)
     lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     lock.flush()
@@ -134,7 +135,7 @@ def _check_foreign(directory: Path) -> None:
 
 def _merged(directory: Path, resolved: configs.Resolved) -> dict[str, Any]:
   """config.json: what the directory held, plus new arms. Whatever else differs is refused."""
-  new = {
+  new: dict[str, Any] = {
     "format": FORMAT,
     "experiment": resolved.experiment,
     "argument": resolved.argument,

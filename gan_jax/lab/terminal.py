@@ -28,26 +28,22 @@ def print_table(summary: Mapping[str, Any], file: TextIO | None = None) -> None:
 
 
 def plain_text(table: Table, width: int) -> str:
-  """The table in ASCII columns, one line a row."""
-  names = [row.name + (f" [{row.mark}]" if row.mark else "") for row in table.rows]
+  """The table in ASCII columns, one line a row; what must be said of an arm with a "!" stands below."""
+  names = [row.name + (" !" if row.mark else "") for row in table.rows]
+  marks: dict[str, list[str]] = {}
+  for row in table.rows:
+    marks.setdefault(row.mark, []).append(row.name)
+  notes = [f"! {ascii_text(mark)}: {', '.join(arms)}" for mark, arms in marks.items() if mark]
   chosen = _fitting(table, width - max(map(len, names)), gap=2, wrapped=False)
   lines = [["", *(table.columns[column][0] for column in chosen)]]
-  lines += [
-    [name, *(row.cells[column].one_line for column in chosen)] for name, row in zip(names, table.rows, strict=True)
-  ]
+  lines += [[name, *(row.cells[column].one_line for column in chosen)] for name, row in zip(names, table.rows, strict=True)]
   lines = [[ascii_text(text) for text in line] for line in lines]
   widths = [max(len(line[column]) for line in lines) for column in range(len(chosen) + 1)]
   shown = [
-    "  ".join(
-      text.ljust(width) if column == 0 else text.rjust(width)
-      for column, (text, width) in enumerate(zip(line, widths, strict=True))
-    ).rstrip()
+    "  ".join(text.ljust(width) if column == 0 else text.rjust(width) for column, (text, width) in enumerate(zip(line, widths, strict=True))).rstrip()
     for line in lines
   ]
-  return (
-    "\n".join([ascii_text(table.title), shown[0], "-" * max(map(len, shown)), *shown[1:], *_left_out(table, chosen)])
-    + "\n"
-  )
+  return "\n".join([ascii_text(table.title), shown[0], "-" * max(map(len, shown)), *shown[1:], *notes, *_left_out(table, chosen)]) + "\n"
 
 
 def ascii_text(text: str) -> str:
@@ -102,9 +98,7 @@ def _fitting(table: Table, width: int, *, gap: int, wrapped: bool) -> list[int]:
 
 def _width(table: Table, column: int, *, wrapped: bool) -> int:
   heading = table.columns[column][0]
-  return max(
-    *map(len, heading.split() if wrapped else [heading]), *(len(row.cells[column].one_line) for row in table.rows)
-  )
+  return max(*map(len, heading.split() if wrapped else [heading]), *(len(row.cells[column].one_line) for row in table.rows))
 
 
 def _left_out(table: Table, chosen: list[int]) -> list[str]:

@@ -63,7 +63,7 @@ class Program(NamedTuple):
   """The compiled functions of an arm, over all its seeds at once."""
 
   init: Callable[[Any], core.GanState]
-  advance: Callable[..., tuple[core.GanState, dict[str, Array]]]  # (states, keys, rounds) -> (states, mean metrics)
+  advance: Any  # jitted (states, keys, rounds) -> (states, mean metrics)
   sample: Callable[..., Array]  # (states, keys, n) -> [S, n, ...]
 
 
@@ -153,10 +153,12 @@ def train_arm(
   show.done(name)
 
 
-def score(name: str, experiment: resolve.Experiment, config: ConfigDict, states: core.GanState, compiled: Program, keys: dict, folder: Path, title: str) -> None:
+def score(
+  name: str, experiment: resolve.Experiment, config: ConfigDict, states: core.GanState, compiled: Program, keys: dict, folder: Path, title: str
+) -> None:
   """The final evaluation, of raw and averaged weights: arms/ARM/results.csv, and samples for the figures."""
   evaluation, seeds = config.evaluation, configs.seeds(config)
-  rows, all_counts, kept = [], [], None
+  rows, all_counts, kept = [], [], np.zeros(())
   for weights, chosen in {"raw": states, **({"ema": core.with_ema(states)} if states.ema else {})}.items():
     samples = np.asarray(compiled.sample(chosen, keys["evaluate"], evaluation.num_samples))
     for seed, drawn in zip(seeds, samples, strict=True):
@@ -178,7 +180,8 @@ class Watch:
   """Warnings of the collapse monitor, which records and never stops a run: what held for WARN_AFTER checks in a row is worth a line."""
 
   def __init__(self, folder: Path):
-    self.folder, self.warnings, self.summary = folder, [], ""
+    self.folder, self.summary = folder, ""
+    self.warnings: list[str] = []
     self._streaks: dict[tuple[int, str], int] = {}
 
   def see(self, seed: int, step: int, line: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 Cross-sample layers take `axis_name`, the mapped axis the global batch is spread over: one device and many see the same batch.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -116,5 +118,8 @@ def leaky_relu(x: Array) -> Array:
 
 
 def _distances(a: Array, b: Array) -> Array:
-  """L1 distances of every kernel: `[K, d, B], [K, d, C] -> [K, B, C]`. A sum over d of flat maps: 2.6x faster on CPU than a reduction over the last axis."""
-  return sum(jnp.abs(a[:, i, :, None] - b[:, i, None, :]) for i in range(a.shape[1]))
+  """L1 distances of every kernel: `[K, d, B], [K, d, C] -> [K, B, C]`.
+
+  A sum over d of flat maps is 2.6x faster on CPU than a reduction over the last axis (ring at batch 64, whole round).
+  """
+  return functools.reduce(jnp.add, (jnp.abs(a[:, i, :, None] - b[:, i, None, :]) for i in range(a.shape[1])))

@@ -33,7 +33,7 @@ class MLP(nn.Module):
     x, component = inputs[0] if self.heads else (inputs[0], None)
     x = jnp.concatenate([part.reshape(len(part), -1) for part in (x, *inputs[1:])], axis=-1) * self.input_scale
     for number, width in enumerate(self.features):
-      if self.heads and number == 0:
+      if component is not None and self.heads and number == 0:
         x = layers.SelectedDense(width, self.heads, self.kernel_init)(x, component)
       else:
         x = self.dense(width, kernel_init=self.kernel_init)(x)
