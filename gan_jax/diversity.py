@@ -60,10 +60,40 @@ def bures(weight: float = 1.0) -> Term:
 
   def term(play: Play) -> Array:
     x, y = (_normalised(play.gather(play.features(inputs))) for inputs in (play.real, play.fake))
-    cross = jnp.linalg.svd(x @ y.T / len(x), compute_uv=False).sum()
+    cross = _nuclear_norm(x @ y.T / len(x))
     return weight * (jnp.square(x).sum() / len(x) + jnp.square(y).sum() / len(y) - 2 * cross)
 
   return term
+
+
+@jax.custom_jvp
+def _nuclear_norm(m: Array) -> Array:
+  """The sum of the singular values of a square matrix; its gradient is the polar factor."""
+  return (_polar(m) * m).sum()
+
+
+@_nuclear_norm.defjvp
+def _nuclear_norm_jvp(primals, tangents):
+  factor = _polar(primals[0])
+  return (factor * primals[0]).sum(), (factor * tangents[0]).sum()
+
+
+@jax.custom_jvp
+def _polar(m: Array) -> Array:
+  """U V^T of a square m = U S V^T."""
+  u, _, vt = jnp.linalg.svd(m)
+  return u @ vt
+
+
+@_polar.defjvp
+def _polar_jvp(primals, tangents):
+  """U K V^T, K_ij = (W - W^T)_ij / (s_i + s_j), W = U^T dm V. The SVD's own derivative divides by s_i - s_j, which is 0 beyond the number of
+  features; with this one a transform may differentiate twice, as consensus does."""
+  (m,), (dm,) = primals, tangents
+  u, s, vt = jnp.linalg.svd(m)
+  w, sums = u.T @ dm @ vt.T, s[:, None] + s
+  there = sums > 1e-6 * s[0]
+  return u @ vt, u @ (jnp.where(there, w - w.T, 0) / jnp.where(there, sums, 1)) @ vt
 
 
 def _normalised(features: Array) -> Array:

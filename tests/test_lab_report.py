@@ -268,7 +268,8 @@ def test_same_results_give_the_same_bytes(run, page):
 def test_torn_last_line_of_the_monitor_is_skipped_and_a_repeated_step_counts_once(tmp_path):
   path = tmp_path / "metrics.jsonl"
   rows = [(100, 3), (200, 5), (200, 8)]
-  path.write_text("".join(json.dumps({"step": step, "seed": 0, "weights": "raw", "modes": modes}) + "\n" for step, modes in rows) + '{"step": 300, "seed": 0, "mod')
+  lines = [json.dumps({"step": step, "seed": 0, "weights": "raw", "modes": modes}) for step, modes in rows]
+  path.write_text("\n".join(lines) + '\n{"step": 300, "seed": 0, "mod')
   steps, modes = results.read_curves(path)[0]
   assert steps.tolist() == [100, 200] and modes.tolist() == [3, 8]
 
@@ -276,9 +277,8 @@ def test_torn_last_line_of_the_monitor_is_skipped_and_a_repeated_step_counts_onc
 def test_time_and_area_of_the_mode_curve(tmp_path):
   run = make_run(tmp_path / "run")
   curve = [(0, 0), (1000, 4), (2000, 8), (3000, 8)]
-  (run / "arms/vanilla/metrics.jsonl").write_text(
-    "".join(json.dumps({"step": step, "seed": seed, "weights": "raw", "modes": modes if seed else modes / 2}) + "\n" for step, modes in curve for seed in (0, 1))
-  )
+  rows = [{"step": step, "seed": seed, "weights": "raw", "modes": modes / (2 - seed)} for step, modes in curve for seed in (0, 1)]
+  (run / "arms/vanilla/metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
   arm = reports.summarise_run(run)["arms"]["vanilla"]
   assert arm["raw/time_to_all_modes"]["values"] == [math.inf, 2000]
   assert arm["raw/area_under_modes"]["values"] == pytest.approx([1 / 3, 2 / 3])  # (.25 + .75 + 1) / 3 for seed 1

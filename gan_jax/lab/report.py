@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.lab import document, figures, histograms, sample_figures, tables
+from gan_jax.lab import document, figures, histograms, rundir, sample_figures, tables
 from gan_jax.lab import summary as summaries
-from gan_jax.lab.errors import StorageError, UsageError
+from gan_jax.lab.errors import UsageError
 from gan_jax.lab.page import Picture
 from gan_jax.lab.terminal import print_table
 
@@ -40,7 +40,7 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
   """
   run = summaries.read_run(directory)
   summary = summaries.summarise(run)
-  write(run.directory / "summary.json", summaries.to_json(summary).encode())
+  rundir.write(run.directory / "summary.json", summaries.to_json(summary).encode())
   return summary
 
 
@@ -58,22 +58,11 @@ def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: st
   summary, sources = summaries.combine(runs)
   folder = Path(out) if out is not None else runs[0].directory
   if len(runs) == 1 and folder == runs[0].directory:
-    write(folder / "summary.json", summaries.to_json(summary).encode())
+    rundir.write(folder / "summary.json", summaries.to_json(summary).encode())
   pictures = draw(summary, sources, folder / "figures")
-  write(folder / "report.md", document.markdown(summary, runs, sources, pictures).encode())
-  write(folder / "report.html", document.html(summary, runs, sources, pictures).encode())
+  rundir.write(folder / "report.md", document.markdown(summary, runs, sources, pictures).encode())
+  rundir.write(folder / "report.html", document.html(summary, runs, sources, pictures).encode())
   return folder / "report.html"
-
-
-def write(path: Path, content: bytes) -> None:
-  """Writes the file whole or not at all."""
-  temporary = path.with_name(path.name + ".tmp")
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-  except OSError as error:
-    raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, str]], folder: Path) -> list[Picture]:

@@ -98,7 +98,7 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
   """
   values = as_dict(config)
   plan = check(values)
-  data = _data(json.dumps(values["data"]))
+  data = load_data(json.dumps(values["data"]))
   offered = {"generator": {"out": data.shape}}
   slots = {
     slot: {key: _make(call) for key, call in calls.items()}
@@ -312,7 +312,7 @@ def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[
 
 
 @functools.lru_cache(maxsize=8)
-def _data(section: str) -> Data:
+def load_data(section: str) -> Data:
   """Arms share their data: it is built once for each distinct section."""
   values = as_dict(from_json(json.loads(section)))
   return _make(_call("data", values, "data", {"cache"}), {"cache": ArrayCache("data")})

@@ -112,7 +112,7 @@ def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 
 def _data(section: Mapping[str, Any] | None) -> Data | None:
   try:
-    return resolve._data(json.dumps(section)) if section else None
+    return resolve.load_data(json.dumps(section)) if section else None
   except Exception:  # a data set of the user's own may be out of reach by now; the numbers stand without it
     return None
 

@@ -55,12 +55,12 @@ def write_json(path: Path, content: Any) -> None:
   write(path, json.dumps(content, indent=1) + "\n")
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
   """The whole file or the old one, never half."""
   temporary = path.with_name(path.name + ".tmp")
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(text)
+    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
     temporary.replace(path)
   except OSError as error:
     raise StorageError(f"{path}: cannot write: {error.strerror}") from error

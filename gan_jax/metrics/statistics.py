@@ -90,12 +90,12 @@ def summarise(values: Sequence[float], seed: int = 0) -> dict:
           "ci95": list(bootstrap_ci95(values, seed))}
 
 
-def time_to_all_modes(steps: Sequence[float], modes: Sequence[float], num_modes: int) -> float:
+def time_to_all_modes(steps: Sequence[float], modes: Sequence[float], num_modes: float) -> float:
   """The first step at which a check saw all modes; inf if none did. Steps are in increasing order."""
   return next((float(step) for step, seen in zip(steps, modes, strict=True) if seen >= num_modes), float("inf"))
 
 
-def area_under_modes(steps: Sequence[float], modes: Sequence[float], num_modes: int) -> float:
+def area_under_modes(steps: Sequence[float], modes: Sequence[float], num_modes: float) -> float:
   """Mean share of modes held: the trapezoid area of modes / K over steps, divided by its length; in [0, 1].
 
   High is early and lasting; a run that finds all modes and drops them again differs from one that keeps them.
