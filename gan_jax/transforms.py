@@ -23,7 +23,7 @@ def unroll(game: Game, steps: int, player: str = "generator", rival: str = "disc
 
   def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
     def play_on(state: GanState, key: Array) -> tuple[GanState, None]:
-      return take_turn(game, (rival,), state, batch, key)[0], None
+      return _look_ahead(game, (rival,), state, batch, key), None
 
     future_keys = jax.random.split(jax.random.fold_in(key, 1), steps)
     future, _ = lax.scan(play_on, with_entry(state, player, params=params), future_keys)
@@ -67,7 +67,7 @@ def extragradient(game: Game) -> Game:
     me = game.players[name]
 
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
-      ahead, _ = take_turn(game, names, state, batch, jax.random.fold_in(key, 1))
+      ahead = _look_ahead(game, names, state, batch, jax.random.fold_in(key, 1))
       # The value at the extrapolated point, differentiated there: the way to it does not count.
       shift = jax.tree.map(lambda far, near: lax.stop_gradient(far - near), ahead.params[name], state.params[name])
       there = jax.tree.map(jnp.add, params, shift)
@@ -98,10 +98,19 @@ def shared_noise(game: Game) -> Game:
 def clip_weights(game: Game, limit: float, player: str = "discriminator") -> Game:
   """Keep the player's parameters in [-limit, limit] after every update: the first way to a Lipschitz critic (limit .01).
 
-  Arjovsky et al., 2017 (arXiv:1701.07875), algorithm 1.
+  Arjovsky et al., 2017 (arXiv:1701.07875), algorithm 1. Comes before transforms that look ahead, which then clip as well.
   """
   me = _player(game, player)
   return game._replace(players={**game.players, player: me._replace(optimizer=optax.chain(me.optimizer, keep_within(limit)))})
+
+
+def _look_ahead(game: Game, names: tuple[str, ...], state: GanState, batch: Batch, key: Array) -> GanState:
+  """The state after the very turn that training takes."""
+  for name in names:
+    known = jax.eval_shape(game.players[name].optimizer.init, state.params[name])
+    if jax.tree.structure(known) != jax.tree.structure(state.opt_state[name]):
+      raise ValueError(f"the optimizer of {name} was changed after a transform that looks ahead by it; put clip_weights before that one")
+  return take_turn(game, names, state, batch, key)[0]
 
 
 def _player(game: Game, name: str):

@@ -59,7 +59,7 @@ def test_jit_on_a_sharded_batch(name, count):
   agree(on_a_sharded_batch(name, count), first_round(name))
 
 
-@pytest.mark.parametrize("name", ["non_saturating", "minibatch_discrimination", "relativistic_average", pytest.param("veegan", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["non_saturating", "minibatch_discrimination", "relativistic_average"])
 def test_shard_map(name):
   agree(on_shard_map(name, 4), first_round(name))
 

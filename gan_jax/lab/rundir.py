@@ -161,7 +161,7 @@ def _merged(directory: Path, resolved: configs.Resolved) -> dict[str, Any]:
 
 
 def _refuse_changes(directory: Path, what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-  changes = configs.differences(configs.from_json(old), configs.from_json(new))
+  changes = configs.differences(old, new)
   if changes:
     text = "; ".join(f"{key}: {before} there, {after} here" for key, (before, after) in changes.items())
     raise UsageError(f"{directory}: holds a run with another {what} ({text}); use another --workdir")
