@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from workloads import Workload
 
@@ -18,6 +19,9 @@ SECONDS_A_STRETCH = 0.1
 
 class Worker:
   """Answers `{"do": METHOD, **arguments}`."""
+
+  side: Any = None
+  stretch = 10
 
   def __init__(self, name: str):
     self.module = importlib.import_module(name)

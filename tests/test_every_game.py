@@ -84,7 +84,7 @@ def test_a_batch_that_cannot_be_cut_is_refused_in_one_line(name):
   unit = slices_per_round(game) * game.pack_size
   if unit == 1:
     return
-  with pytest.raises(ValueError, match="cannot be cut .*; use a multiple of") as error:
+  with pytest.raises(ValueError, match=r"cannot be cut .*; use a multiple of") as error:
     jax.eval_shape(build(game).step, first_state(name), points(n=4 * unit + 1), jax.random.key(0))
   assert "\n" not in str(error.value)
 
