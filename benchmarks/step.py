@@ -116,7 +116,8 @@ def ratio(theirs: list[float], ours: list[float], target: float | None) -> dict[
   """Of the rounds next to each other: median, least and most; and of each side's fastest round, the least disturbed by neighbours."""
   each = [t / o for t, o in zip(theirs, ours, strict=True)]
   median = statistics.median(each)
-  return {"median": median, "min": min(each), "max": max(each), "fastest": min(theirs) / min(ours), "target": target, "met": target is None or median >= target}
+  met = target is None or median >= target
+  return {"median": median, "min": min(each), "max": max(each), "fastest": min(theirs) / min(ours), "target": target, "met": met}
 
 
 def arguments() -> argparse.Namespace:

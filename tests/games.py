@@ -147,14 +147,19 @@ def _whole_step(name: str) -> Callable:
   return jit(build(GAMES[name]()).step)
 
 
-def agree(got: Any, wanted: Any, rtol: float = 1e-5, atol: float = 1e-7) -> None:
-  """Equal trees; numbers up to `rtol` of the largest of their array, as float32 sums in another order cannot do better for the smallest.
+def agree(got: Any, wanted: Any, rtol: float = 1e-5) -> None:
+  """Equal `(state, metrics)`: every array up to `rtol` of its largest entry, or of a tenth of the largest in that player's field.
 
-  `atol` is for gradients that are zero but for rounding, as of a bias before batch normalisation.
+  float32 sums in another order cannot do better for the smallest entries, nor for gradients that are zero but for rounding, as of a bias
+  before batch normalisation.
   """
   assert jax.tree.structure(got) == jax.tree.structure(wanted)
-  for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
-    a, b = np.asarray(a), np.asarray(b)
+  flat = [(path, np.asarray(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(wanted)]
+  field = lambda path: str(path[: min(3, len(path) - 1)])  # ([0], .params, ['generator']) of a state; ([1],) of metrics
+  largest = {}
+  for path, b in flat:
+    largest[field(path)] = max(largest.get(field(path), 0), np.max(np.abs(b), initial=0))
+  for a, (path, b) in zip(map(np.asarray, jax.tree.leaves(got)), flat, strict=True):
     assert a.shape == b.shape and a.dtype == b.dtype, jax.tree_util.keystr(path)
-    error, scale = np.max(np.abs(a - b), initial=0), np.max(np.abs(b), initial=0)
-    assert error <= rtol * scale + atol, f"{jax.tree_util.keystr(path)} differs by {error:.2g} where the largest entry is {scale:.2g}"
+    error, scale = np.max(np.abs(a - b), initial=0), max(np.max(np.abs(b), initial=0), largest[field(path)] / 10)
+    assert error <= rtol * scale, f"{jax.tree_util.keystr(path)} differs by {error:.2g} on a scale of {scale:.2g}"
