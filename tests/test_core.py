@@ -1,9 +1,9 @@
 """Turns and rounds, on the bilinear game of `plays` in closed form, and on a small game that has every kind of state.
 
 Mutations that made a test here fail: the second player of a simultaneous turn sees the first one moved; G moved by D's
-turn; the average updated with the old parameters, with its decay exchanged, or in the rival's turn; contiguous instead
-of strided slices; the step not folded into the key; the step not counted; every turn's noise shared, and the shared
-noise fresh; model_state of the rival replaced.
+turn; the average updated with the old parameters, and with its decay exchanged; contiguous instead of strided slices;
+the step not folded into the key, and not counted; every turn's noise shared, and the shared noise fresh; the rival's
+model_state replaced.
 """
 
 import jax

@@ -2,8 +2,8 @@
 
 Mutations that made a test here fail: the mean of ratios instead of the ratio of means, and the ratio upside down (mode
 seeking); the limit applied to the negative value, the second output not detached, Euclidean norms (DSGAN); no
-centring, no normalisation, covariances summed instead of averaged, the largest singular value instead of their sum, the
-SVD's own derivative taken twice (BuresGAN); L1 instead of squares (feature matching).
+centring, no normalisation, the largest singular value instead of their sum, the SVD's own derivative taken twice
+(BuresGAN); L1 instead of squares (feature matching).
 """
 
 import jax

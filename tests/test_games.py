@@ -1,9 +1,9 @@
 """Games with further players, with affine networks whose outputs are known.
 
-Mutations that made a test here fail: VEEGAN's distance averaged over z, cross-entropies where logits belong, R moved
-in D's turn, the wrong pair called real; D2GAN's two discriminators exchanged, beta on the wrong term; MGAN's beta on
-D's classifier or missing in G's, classifier labels that do not match the heads, the classifier trained on real
-samples.
+Mutations that made a test here fail: VEEGAN's distance averaged over z, a cross-entropy where a logit belongs, R moved
+in D's turn, the wrong pair called real; D2GAN's two discriminators exchanged, beta on the wrong term, no floor in its
+logarithm; MGAN's beta on D's classifier, and missing in G's loss, classifier labels that do not match the heads, the
+classifier trained on real samples.
 """
 
 import jax

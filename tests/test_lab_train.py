@@ -38,7 +38,7 @@ def get_config(arg=None):
     "arms": {
       "vanilla": {},
       "lecam": {"discriminator_terms.lecam.weight": 0.1},
-      "mine": {"generator_terms": {"my_terms:repel": {"weight": 0.1}}},
+      "mine": {"generator_terms": {"my_lab.terms:repel": {"weight": 0.1}}},
     },
   }, convert_dict=False)
 '''
@@ -57,7 +57,8 @@ def repel(weight):
 def lab(tmp_path_factory) -> Path:
   folder = tmp_path_factory.mktemp("lab")
   (folder / "small.py").write_text(CONFIG)
-  (folder / "my_terms.py").write_text(TERM)
+  (folder / "my_lab").mkdir()
+  (folder / "my_lab/terms.py").write_text(TERM)
   return folder
 
 
@@ -165,7 +166,7 @@ def test_killed_run_goes_on_to_the_same_result(lab, done):
 
 def test_own_term_by_name(lab):
   train.run(resolve(lab, "mine", ("num_steps=50",)), lab / "mine", quiet=True)
-  assert "generator/my_terms:repel" in untimed_log(lab / "mine", "mine")[0]
+  assert "generator/my_lab.terms:repel" in untimed_log(lab / "mine", "mine")[0]
 
 
 def test_refuses_another_config(lab, done):

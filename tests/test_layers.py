@@ -1,10 +1,9 @@
 """Layers and the multilayer perceptron against loops in numpy; where their states move, and where not.
 
 Mutations that made a test here fail: minibatch discrimination with itself included, without the scale, with columns
-left unnormalised, with Euclidean distances, with real and fake in one batch; contiguous groups, the variance outside
-the root, the standard deviation per feature (stddev); no power iteration, two a turn, one in G's turn; BatchNorm's
-running statistics moved by the rival's turn, or used in training; the last update of D's statistics instead of the
-mean of real and fake.
+left unnormalised, with Euclidean distances, with real and fake in one batch; contiguous groups, the variance without
+its root or with 1e-8 outside it (stddev); no power iteration, and two a turn; BatchNorm's running statistics used in
+training; the last update of D's statistics instead of the mean of real and fake.
 """
 
 import jax

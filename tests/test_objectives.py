@@ -4,8 +4,8 @@ Real logits are (2, 0), fake logits (1, -1); s(x) = log(1 + e^x): s(-2) = .12692
 s(1) = 1.313262, s(2) = 2.126928.
 
 Mutations that made a test here fail: real and fake swapped in `wasserstein`; the half left out of `least_squares` and
-of `relativistic_average`; unpaired means in `relativistic_paired`; the minimax G's sign; label smoothing on both
-sides; `real_label` ignored.
+of `relativistic_average`; a mean inside the pairs of `relativistic_paired`; the minimax G's sign; label smoothing on
+both sides; `real_label` ignored.
 """
 
 import jax

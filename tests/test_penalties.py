@@ -1,10 +1,10 @@
 """Discriminator terms on linear and quadratic D, where their gradients are known: grad (w . x) = w, grad |x|^2 / 2 =
 x.
 
-Mutations that made a test here fail: gamma without its half; the mean over coordinates instead of their sum; (1 - mean
-norm)^2 instead of the mean of (1 - norm)^2; penalties at real instead of on segments; a segment parameter for every
-coordinate; DRAGAN's std per feature, its noise around 0, its per-sample factor left out; LeCam's anchors exchanged,
-its ReLU left out, a gradient through its averages, no `start`.
+Mutations that made a test here fail: gamma without its half; the mean over coordinates instead of their sum; (mean
+norm - 1)^2 instead of the mean of (norm - 1)^2; penalties at real instead of on segments; a segment parameter for
+every coordinate; DRAGAN's std per feature, its noise around 0, its per-sample factor left out; LeCam's anchors
+exchanged, its ReLU left out, a gradient through its averages, no `start`.
 """
 
 import flax.linen as nn

@@ -1,11 +1,11 @@
 """Game -> Game: unrolling against finite differences in float64 through Adam, the others against closed forms on a
 bilinear game.
 
-Mutations that made a test here fail: the look-ahead detached (`stop_gradient` on the future rival, which is what "k
-steps of D, then restore" computes), the look-ahead with a fresh optimiser state or with plain gradient descent; one
-step too many; the rival's real state moved k times; consensus without the other player's gradient, without its half;
-extragradient with the rival not extrapolated, with a gradient through the extrapolation, from the extrapolated point,
-or with the moments of the look-ahead kept; a clip on the generator.
+Mutations that made a test here fail: the look-ahead detached (`stop_gradient` on what the rival answers to, which is
+what "k steps of D, then restore" computes); one with a fresh optimiser state; one step too many; consensus without the
+other player's gradient, and without its half; extragradient with the rival not extrapolated, with itself not
+extrapolated, with a gradient through the extrapolation; no clip, and one on the generator too; n_critic dropped in
+silence by simultaneous play.
 """
 
 import functools

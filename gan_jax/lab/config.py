@@ -79,7 +79,7 @@ def seeds(config: ConfigDict) -> tuple[int, ...]:
 
 def as_config(values: Mapping[str, Plain]) -> ConfigDict:
   """A ConfigDict that keeps the order of its keys: views are chained and transforms applied in that order."""
-  config = ConfigDict(sort_keys=False, type_safe=False)
+  config = ConfigDict(sort_keys=False, type_safe=False, allow_dotted_keys=True)  # "my_lab.terms:repel" is a key
   for key, value in values.items():
     config[key] = as_config(value) if isinstance(value, Mapping) else value
   return config
