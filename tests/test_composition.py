@@ -189,6 +189,23 @@ def test_transforms_in_either_order(first, then):
     assert jax.tree.structure(after) == jax.tree.structure(state)
 
 
+def test_hyperparameters_may_be_arrays():
+  """So that a sweep is a vmap: no method looks at the value of its weight."""
+
+  def step(w):
+    game = games.gan(
+      networks.mlp(2, (8,), input_scale=w), networks.mlp(1, (8,)), objectives.non_saturating(real_label=w), prior=priors.normal(LATENT, scale=w),
+      optimizers={"generator": optax.sgd(w), "discriminator": optax.sgd(w)}, view=views.instance_noise(w, decay_steps=w), ema_decay=w,
+      discriminator_terms={name: getattr(penalties, name)(w) for name in PENALTIES} | {"lecam": penalties.lecam(w, decay=w, start=w)},
+      generator_terms={name: getattr(diversity, name)(w) for name in DIVERSITY},
+    )  # fmt: skip
+    algorithm = build(transforms.consensus(game, w))
+    return algorithm.step(algorithm.init(jax.random.key(0), points()), points(), run_key(0))
+
+  state, _ = jax.eval_shape(jax.vmap(step), np.ones(3, np.float32))
+  assert state.step.shape == (3,)
+
+
 OWN_GAMES = ("veegan", "d2gan", "mgan")
 
 
