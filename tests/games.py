@@ -148,7 +148,7 @@ def _whole_step(name: str) -> Callable:
 
 
 def agree(got: Any, wanted: Any, rtol: float = 1e-5) -> None:
-  """Equal `(state, metrics)`: every array up to `rtol` of its largest entry, or of a tenth of the largest in that player's field.
+  """Equal `(state, metrics)`: every array up to `rtol` of its largest entry, or of a third of the largest in that field.
 
   float32 sums in another order cannot do better for the smallest entries, nor for gradients that are zero but for rounding, as of a bias
   before batch normalisation.
@@ -161,5 +161,5 @@ def agree(got: Any, wanted: Any, rtol: float = 1e-5) -> None:
     largest[field(path)] = max(largest.get(field(path), 0), np.max(np.abs(b), initial=0))
   for a, (path, b) in zip(map(np.asarray, jax.tree.leaves(got)), flat, strict=True):
     assert a.shape == b.shape and a.dtype == b.dtype, jax.tree_util.keystr(path)
-    error, scale = np.max(np.abs(a - b), initial=0), max(np.max(np.abs(b), initial=0), largest[field(path)] / 10)
+    error, scale = np.max(np.abs(a - b), initial=0), max(np.max(np.abs(b), initial=0), largest[field(path)] / 3)
     assert error <= rtol * scale, f"{jax.tree_util.keystr(path)} differs by {error:.2g} on a scale of {scale:.2g}"
