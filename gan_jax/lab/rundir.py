@@ -79,10 +79,10 @@ def write_rows(path: Path, rows: Sequence[tuple]) -> None:
   write(path, text.getvalue())
 
 
-def join_rows(directory: Path, arms: Sequence[str]) -> None:
-  """DIR/results.csv from the arms' own."""
+def join_rows(directory: Path) -> None:
+  """DIR/results.csv from the arms' own, in the order of config.json."""
   rows: list[tuple] = []
-  for arm in arms:
+  for arm in read_json(directory / "config.json")["arms"]:
     path = directory / "arms" / arm / "results.csv"
     if path.exists():
       with path.open() as file:
