@@ -108,7 +108,7 @@ def _look_ahead(game: Game, names: tuple[str, ...], state: GanState, batch: Batc
   """The state after the very turn that training takes."""
   for name in names:
     known = jax.eval_shape(game.players[name].optimizer.init, state.params[name])
-    if not jax.tree.structure(known) == jax.tree.structure(state.opt_state[name]):
+    if jax.tree.structure(known) != jax.tree.structure(state.opt_state[name]):  # type: ignore[operator]
       raise ValueError(f"the optimizer of {name} was changed after a transform that looks ahead by it; put clip_weights before that one")
   return take_turn(game, names, state, batch, key)[0]
 
