@@ -33,9 +33,7 @@ class Side:
     program = train.program(resolve.Experiment(data=self.data, game=game, round_size=workload.batch, shapes=None))
     self.keys = train.seed_keys(tuple(range(workload.seeds)))
     self.states = program.init(self.keys)
-    start = time.process_time()
     self.compiled = program.advance.lower(self.states, self.keys, jnp.int32(1)).compile()
-    self.compile_seconds = time.process_time() - start
 
   def advance(self, rounds: int) -> None:
     self.states, self.logs = jax.block_until_ready(self.compiled(self.states, self.keys, jnp.int32(rounds)))

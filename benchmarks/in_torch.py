@@ -144,8 +144,6 @@ class Unrolled(Plain):
 class Side:
   """One workload, all its seeds, one after the other."""
 
-  compile_seconds = 0.0
-
   def __init__(self, workload: Workload):
     torch.manual_seed(0)
     self.seeds = [(Unrolled if workload.unroll else Plain)(workload) for _ in range(workload.seeds)]

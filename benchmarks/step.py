@@ -91,9 +91,8 @@ def check(workload: Workload, ours: Process, theirs: Process) -> dict[str, float
 
 def measure(workload: Workload, ours: Process, others: list[Process], rounds: int, seconds: float) -> dict[str, Any]:
   """Check, warm up, then let the sides take turns."""
-  compile_seconds = ours.ask("set_up", workload=workload._asdict())["compile_seconds"]
-  for other in others:
-    other.ask("set_up", workload=workload._asdict())
+  for side in (ours, *others):
+    side.ask("set_up", workload=workload._asdict())
   differences = {other.name: check(workload, ours, other) for other in others}
   sides = [*others, ours]
   for side in sides:
@@ -108,7 +107,6 @@ def measure(workload: Workload, ours: Process, others: list[Process], rounds: in
     "seconds_per_seed_round": times,
     "ratios": {other.name: ratio(times[other.name], times[ours.name], workload.target) for other in others},
     "largest_differences": differences,
-    "compile_cpu_seconds": compile_seconds,
   }
 
 
