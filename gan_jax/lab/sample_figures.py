@@ -43,7 +43,7 @@ def scatter(
         absent(ax)
         continue
       outside = _points(ax, points[arm.name], centers, assign, middle, reach)
-      note = f"seed {chosen[arm.name]}" + (f", {100 * outside:.2g} % outside" if outside > 0 else "")
+      note = f"seed {chosen[arm.name]}" + (f", {100 * outside:.3g} % outside" if outside > 0 else "")
       ax.text(0.5, -0.03, note, transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
     for ax in axes:
       ax.set_xlim(middle[0] - reach, middle[0] + reach)
