@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gan_jax.lab import cli
@@ -320,6 +320,7 @@ KEYS = ["num_steps", "batch_size", "seeds", "evaluation.every", "generator.featu
   key=st.sampled_from(KEYS) | st.text(max_size=12),
   text=st.text(max_size=20) | st.floats().map(str) | st.integers().map(str),
 )
+@example(key="discriminator_terms.r1.gamma", text="6.805647135594673e+38")  # finite, but not in float32
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_override_escapes_as_a_traceback(tmp_path, capsys, key, text):
   """Whatever is written after --config., `show` answers with 0, or with 2 and one line."""

@@ -70,7 +70,7 @@ def test_json_round_trip(path):
     assert config.as_dict(config.from_json(json.loads(text))) == config.as_dict(arm)
 
 
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False, width=32) | st.text()
 NAMES = st.text(min_size=1, max_size=5)
 TREES = st.dictionaries(NAMES, st.recursive(LEAVES, lambda t: st.lists(t) | st.dictionaries(NAMES, t), max_leaves=6))
 

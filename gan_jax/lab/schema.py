@@ -13,6 +13,8 @@ import numpy as np
 
 from gan_jax.lab.errors import UsageError, nearest, show
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)  # beyond it a setting is infinite in training
+
 Plain = Any  # None, bool, int, float, str, tuple of plain, dict of str to plain
 
 
@@ -193,11 +195,11 @@ def plain(value: Any, key: str = "") -> Plain:
   """
   if isinstance(value, np.generic):
     value = value.item()
-  if value is None or isinstance(value, bool | int | str):
+  if value is None or isinstance(value, bool | str):
     return value
-  if isinstance(value, float):
-    if not math.isfinite(value):
-      raise UsageError(f"{key} = {value}: needs a finite number")
+  if isinstance(value, int | float):
+    if not abs(value) <= FLOAT32_MAX:  # NaN as well
+      raise UsageError(f"{key} = {show(value)}: needs a finite number, one that float32 holds")
     return value
   if isinstance(value, list | tuple):
     return tuple(plain(entry, f"{key}[{i}]") for i, entry in enumerate(value))
