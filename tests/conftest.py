@@ -17,3 +17,8 @@ Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).mkdir(mode=0o700, parents=True, ex
 import jax  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 8)  # no XLA_FLAGS: subprocesses are not to see eight devices
+
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("repeatable", derandomize=True)  # a red run can be run again; HYPOTHESIS_PROFILE=default searches anew
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
