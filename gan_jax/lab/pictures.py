@@ -23,5 +23,5 @@ def tile(images: np.ndarray, *, columns: int = 8, scale: int | None = None, gap:
   return canvas
 
 
-def grid(images: np.ndarray, path: Path) -> None:
-  Image.fromarray(tile(images)).save(path)
+def grid(images: np.ndarray, path: Path, *, columns: int = 8) -> None:
+  Image.fromarray(tile(images, columns=columns)).save(path)

@@ -17,12 +17,12 @@ from ml_collections import ConfigDict
 
 from gan_jax import core, metrics
 from gan_jax.lab import config as configs
-from gan_jax.lab import pictures, progress, report, resolve, rundir
+from gan_jax.lab import progress, report, resolve, rundir
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import NumericsError, Preempted
+from gan_jax.lab.scoring import look, score
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-KEPT_SAMPLES = {True: 64, False: 512}  # images, points: samples kept for figures
 WARN_AFTER = 3  # checks in a row
 
 
@@ -63,30 +63,30 @@ def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False)
 class Program(NamedTuple):
   """The compiled functions of an arm, over all its seeds at once."""
 
-  init: Callable[[Any], core.GanState]
-  advance: Any  # jitted (states, keys, rounds) -> (states, mean metrics)
+  init: Callable[[Any, Any], core.GanState]  # (keys, table)
+  advance: Any  # jitted (states, keys, table, rounds) -> (states, mean metrics)
   sample: Callable[..., Array]  # (states, keys, n) -> [S, n, ...]
 
 
 def program(experiment: resolve.Experiment) -> Program:
-  """`keys` is `{"init", "data", "run"}`, each `[S]`. Batches are drawn on the device, as a function of (seed, round) alone."""
+  """`keys` is `{"init", "data", "run"}`, each `[S]`. Batches are drawn on the device from the data's table, as a function of (seed, round) alone."""
   algorithm = core.build(experiment.game)
-  draw = experiment.data.sample
+  draw = experiment.data.draw
 
-  def one_round(state: core.GanState, keys: dict[str, Array]) -> tuple[core.GanState, core.Metrics]:
-    batch = draw(jax.random.fold_in(keys["data"], state.step), experiment.round_size)
+  def one_round(state: core.GanState, keys: dict[str, Array], table: core.PyTree) -> tuple[core.GanState, core.Metrics]:
+    batch = draw(table, jax.random.fold_in(keys["data"], state.step), experiment.round_size)
     return algorithm.step(state, batch, keys["run"])
 
-  def init(keys: dict[str, Array]) -> core.GanState:
-    return algorithm.init(keys["init"], draw(keys["data"], experiment.round_size))
+  def init(keys: dict[str, Array], table: core.PyTree) -> core.GanState:
+    return algorithm.init(keys["init"], draw(table, keys["data"], experiment.round_size))
 
-  def advance(states: core.GanState, keys: dict[str, Array], rounds: Array) -> tuple[core.GanState, dict[str, Array]]:
+  def advance(states: core.GanState, keys: dict[str, Array], table: core.PyTree, rounds: Array) -> tuple[core.GanState, dict[str, Array]]:
     # The number of rounds is an argument, so that a last, shorter stretch is the same program.
-    every_seed = jax.vmap(one_round)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(every_seed, states, keys)[1])
+    every_seed = jax.vmap(one_round, in_axes=(0, 0, None))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(every_seed, states, keys, table)[1])
 
     def body(_: Array, carry: tuple) -> tuple:
-      states, logs = every_seed(carry[0], keys)
+      states, logs = every_seed(carry[0], keys, table)
       return states, jax.tree.map(jnp.add, carry[1], logs)
 
     states, total = lax.fori_loop(0, rounds, body, (states, zeros))
@@ -95,7 +95,7 @@ def program(experiment: resolve.Experiment) -> Program:
   def sample(states: core.GanState, keys: Array, n: int) -> Array:
     return jax.vmap(lambda state, key: algorithm.sample(state, key, {"image": jnp.zeros((n, 1))}))(states, keys)
 
-  return Program(jax.jit(jax.vmap(init)), jax.jit(advance, donate_argnums=0), jax.jit(sample, static_argnums=2))
+  return Program(jax.jit(jax.vmap(init, in_axes=(0, None))), jax.jit(advance, donate_argnums=0), jax.jit(sample, static_argnums=2))
 
 
 def seed_keys(seeds: tuple[int, ...]) -> dict[str, Array]:
@@ -110,9 +110,9 @@ def train_arm(
 ) -> None:
   """Train one arm to the end (from its newest checkpoint, if it has one), with a check every `evaluation.every` rounds, and score it."""
   seeds, every, num_steps = configs.seeds(config), config.evaluation.every, config.num_steps
-  compiled, keys = program(experiment), seed_keys(seeds)
+  compiled, keys, table = program(experiment), seed_keys(seeds), experiment.data.table
   show.start(name, num_steps)
-  states = compiled.init(keys)
+  states = compiled.init(keys, table)
   previous = np.full((len(seeds), config.evaluation.monitor_samples), -1, np.int32)  # the mode of each fixed latent at the last check
   checkpoints = Checkpoints(folder / "checkpoints")
   step, watch = 0, Watch(folder)
@@ -123,19 +123,20 @@ def train_arm(
     show.note(f"arm {name} goes on at round {step}")
   rundir.truncate_log(folder / "metrics.jsonl", step)
   start = time.perf_counter()
-  compiled_advance = compiled.advance.lower(states, keys, jnp.int32(every)).compile()
+  compiled_advance = compiled.advance.lower(states, keys, table, jnp.int32(every)).compile()
   compile_seconds, last_save, costs = time.perf_counter() - start, time.monotonic(), []
   real = np.asarray(experiment.data.sample(jax.random.key(0), config.evaluation.monitor_samples)["image"])
   watched = experiment.data if experiment.data.modes else experiment.data._replace(modes=metrics.kmeans_modes(real))
   while step < num_steps:
     rounds = min(every, num_steps - step)
     cpu, wall = time.process_time(), time.perf_counter()
-    states, logs = jax.block_until_ready(compiled_advance(states, keys, jnp.int32(rounds)))
+    states, logs = jax.block_until_ready(compiled_advance(states, keys, table, jnp.int32(rounds)))
     spent = {"time/cpu_seconds": time.process_time() - cpu, "time/seconds": time.perf_counter() - wall}
     costs.append(spent["time/cpu_seconds" if jax.default_backend() == "cpu" else "time/seconds"] / rounds / len(seeds))
     step += rounds
     samples = np.asarray(compiled.sample(states, keys["monitor"], len(real)))
     previous = _check(watched, seeds, step, samples, real, previous, logs, spent, folder, watch)
+    look(folder, step, samples, experiment.data)
     show.advance(name, step, watch.summary)
     if stopped() and step < num_steps:
       checkpoints.save(step, {"states": states, "previous": previous})
@@ -152,29 +153,6 @@ def train_arm(
     "seconds_per_seed_round": float(np.median(costs)) if costs else None, "compile_seconds": compile_seconds, "warnings": watch.warnings,
   })  # fmt: skip
   show.done(name)
-
-
-def score(
-  name: str, experiment: resolve.Experiment, config: ConfigDict, states: core.GanState, compiled: Program, keys: dict, folder: Path, title: str
-) -> None:
-  """The final evaluation, of raw and averaged weights: arms/ARM/results.csv, and samples for the figures."""
-  evaluation, seeds = config.evaluation, configs.seeds(config)
-  rows, all_counts, kept = [], [], np.zeros(())
-  for weights, chosen in {"raw": states, **({"ema": core.with_ema(states)} if states.ema else {})}.items():
-    samples = np.asarray(compiled.sample(chosen, keys["evaluate"], evaluation.num_samples))
-    for seed, drawn in zip(seeds, samples, strict=True):
-      values, counts = metrics.evaluate(drawn, experiment.data, thresholds=tuple(evaluation.thresholds), distances=evaluation.distances)
-      rows += [(title, name, seed, config.num_steps, weights, metric, repr(float(value))) for metric, value in values.items()]
-      all_counts += [counts] if weights == "raw" else []
-    kept = samples if weights == "raw" else kept
-  is_image = len(experiment.data.shape) == 3
-  kept = kept[:, : KEPT_SAMPLES[is_image]].astype(np.float32)
-  (folder / "samples").mkdir(parents=True, exist_ok=True)
-  np.savez_compressed(folder / "samples" / "final.npz", raw=kept, mode_counts=np.asarray(all_counts))
-  if is_image:
-    for seed, images in zip(seeds, kept, strict=True):
-      pictures.grid(images, folder / "samples" / f"final_seed{seed}.png")
-  rundir.write_rows(folder / "results.csv", rows)
 
 
 class Watch:
