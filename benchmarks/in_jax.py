@@ -32,11 +32,11 @@ class Side:
     self.step = core.build(game).step
     program = train.program(resolve.Experiment(data=self.data, game=game, round_size=workload.batch, shapes=None))
     self.keys = train.seed_keys(tuple(range(workload.seeds)))
-    self.states = program.init(self.keys)
-    self.compiled = program.advance.lower(self.states, self.keys, jnp.int32(1)).compile()
+    self.states = program.init(self.keys, self.data.table)
+    self.compiled = program.advance.lower(self.states, self.keys, self.data.table, jnp.int32(1)).compile()
 
   def advance(self, rounds: int) -> None:
-    self.states, self.logs = jax.block_until_ready(self.compiled(self.states, self.keys, jnp.int32(rounds)))
+    self.states, self.logs = jax.block_until_ready(self.compiled(self.states, self.keys, self.data.table, jnp.int32(rounds)))
 
   def take_round(self, inputs: Path, outputs: Path) -> None:
     """Write to `inputs` what one round starts from (state, batch, latents), play it with the timed program, write `outputs`."""

@@ -63,9 +63,9 @@ def stacked_digits(cache: Cache | None = None) -> Data:
   marginal = np.bincount(classifier.predict(images), minlength=10) / len(images)
   probabilities = np.einsum("i,j,k->ijk", marginal, marginal, marginal).reshape(-1)
 
-  def sample(key: jax.Array, n: int) -> dict[str, jax.Array]:
-    index = jax.random.randint(key, (n, 3), 0, len(images))
-    return {"image": jnp.moveaxis(jnp.asarray(images)[index], 1, -1)}
+  def draw(table: jax.Array, key: jax.Array, n: int) -> dict[str, jax.Array]:
+    index = jax.random.randint(key, (n, 3), 0, len(table))
+    return {"image": jnp.moveaxis(table[index], 1, -1)}
 
   def assign(samples: np.ndarray) -> Assignment:
     finite = finite_rows(samples)
@@ -73,7 +73,7 @@ def stacked_digits(cache: Cache | None = None) -> Data:
     digits = classifier.predict(np.moveaxis(samples, -1, 1).reshape(-1, 8, 8)).reshape(-1, 3)
     return Assignment(np.where(finite, digits @ np.array([100, 10, 1]), 0), finite, None)
 
-  return Data("stacked_digits", (8, 8, 3), sample, Modes(probabilities, assign, quality=1.0), (-1.0, 1.0))
+  return Data("stacked_digits", (8, 8, 3), draw, Modes(probabilities, assign, quality=1.0), (-1.0, 1.0), table=jnp.asarray(images))
 
 
 def fit_classifier(images: np.ndarray, labels: np.ndarray, num_train: int = 1500, cache: Cache | None = None,

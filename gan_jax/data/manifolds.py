@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import ndtri
 
-from gan_jax.data.base import Assignment, Data, Modes, count, finite_rows, fixed, measure, positive
+from gan_jax.data.base import Assignment, Data, Modes, count, finite_rows, measure, pick, positive
 
 NODES = 100_000  # points on the polyline that stands for the curve
 LOG2_DRAWS = 17  # quasi-random draws behind the law's own numbers
@@ -40,15 +40,16 @@ def swiss_roll(noise: float = 0.25, scale: float = 7.5, num_bins: int = 50, num_
   if num_points is not None:
     rng = np.random.default_rng(seed)
     clean = _curve(rng.random(count("num_points", num_points)), scale)
-    return Data("swiss_roll", (2,), fixed(clean + sigma * rng.standard_normal(clean.shape)), modes)
+    points = clean + sigma * rng.standard_normal(clean.shape)
+    return Data("swiss_roll", (2,), pick, modes, table=jnp.asarray(points, jnp.float32))
 
-  def sample(key: jax.Array, n: int) -> dict[str, jax.Array]:
+  def draw(table: tuple, key: jax.Array, n: int) -> dict[str, jax.Array]:
     place_key, noise_key = jax.random.split(key)
     t = 1.5 * jnp.pi * (1 + 2 * jax.random.uniform(place_key, (n, 1)))
     clean = t * jnp.concatenate([jnp.cos(t), jnp.sin(t)], axis=1) / scale
     return {"image": clean + sigma * jax.random.normal(noise_key, (n, 2))}
 
-  return Data("swiss_roll", (2,), sample, modes)
+  return Data("swiss_roll", (2,), draw, modes)
 
 
 def _curve(u: np.ndarray, scale: float) -> np.ndarray:

@@ -17,9 +17,9 @@ from gan_jax.data.base import (
   Modes,
   count,
   finite_rows,
-  fixed,
   measure,
   numeric,
+  pick,
   positive,
   relative_weights,
 )
@@ -125,18 +125,18 @@ def _mixture(name, centers, sigma, weights, num_points, seed, *, spread=None, ma
     rng = np.random.default_rng(seed)
     mode = rng.choice(num_modes, size=count("num_points", num_points), p=probabilities)
     noise = rng.standard_normal((num_points, width)) * spread
-    return Data(name, (width,), fixed(centers[mode] + sigmas[mode, None] * noise), modes)
+    return Data(name, (width,), pick, modes, table=jnp.asarray(centers[mode] + sigmas[mode, None] * noise, jnp.float32))
 
   cumulative = np.cumsum(probabilities)[:-1].astype(np.float32)
   places, scales = centers.astype(np.float32), (sigmas[:, None] * spread).astype(np.float32)
 
-  def sample(key: jax.Array, n: int) -> dict[str, jax.Array]:
+  def draw(table: tuple, key: jax.Array, n: int) -> dict[str, jax.Array]:
     mode_key, noise_key = jax.random.split(key)
     mode = (jax.random.uniform(mode_key, (n, 1)) >= jnp.asarray(cumulative)).sum(axis=1)
     noise = jax.random.normal(noise_key, (n, width))
     return {"image": jnp.asarray(places)[mode] + jnp.asarray(scales)[mode] * noise}
 
-  return Data(name, (width,), sample, modes)
+  return Data(name, (width,), draw, modes)
 
 
 def _modes(centers, sigmas, probabilities, spread, max_radius) -> Modes:

@@ -19,7 +19,7 @@ import jax
 from ml_collections import ConfigDict
 
 from gan_jax import core, views
-from gan_jax.data.base import Data
+from gan_jax.data.base import Data, DataFormatError
 from gan_jax.lab import binding
 from gan_jax.lab.cache import ArrayCache
 from gan_jax.lab.config import Resolved, as_dict, from_json
@@ -41,7 +41,7 @@ MODULES = {  # where a slot's names live; the last is searched last
 }
 NETWORKS = MODULES["generator"]
 MAKES = {  # what the result of a slot's function must have
-  "data": ("sample", "shape"),
+  "data": ("draw", "table", "shape"),
   "generator": ("init", "apply"),
   "discriminator": ("init", "apply"),
   "objective": ("discriminator", "generator"),
@@ -138,7 +138,7 @@ def trace(data: Data, game: core.Game, size: int) -> core.GanState:
   try:
     algorithm = core.build(game)
     key = jax.random.key(0)
-    batch = jax.eval_shape(lambda key: data.sample(key, size), key)
+    batch = data.abstract(size)
     state = jax.eval_shape(algorithm.init, key, batch)
     made = tuple(jax.eval_shape(algorithm.sample, state, key, batch).shape[1:])
     if made != wanted:
@@ -300,7 +300,7 @@ def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[
     made = call.function(*position, **given)
   except GanJaxError:
     raise
-  except (OSError, ImportError) as error:
+  except (OSError, ImportError, DataFormatError) as error:
     raise DataError(f"{call.where}: {error}") from error
   except Exception as error:
     raise UsageError(f"{call.where}: {_said(error)}") from error
