@@ -36,6 +36,18 @@ class Assignment(NamedTuple):
   mode: np.ndarray  # [N] int, the nearest mode or the predicted class
   high_quality: np.ndarray  # [N] bool
   radius: np.ndarray | None  # [N] distance to the mode in units of its sigma; None for images
+  confidence: np.ndarray | None = None  # [N] in [0, 1], how sure the classifier is of the mode; None without one
+
+
+class Reader(Protocol):
+  """A data set's own classifier, as metrics use it: features of images [N, *shape] in [-1, 1], and what they hang on."""
+
+  @property
+  def identity(self) -> str:
+    """sha256 hex."""
+
+  def features(self, images: np.ndarray) -> np.ndarray:
+    """[N, F] float32."""
 
 
 class Modes(NamedTuple):
@@ -47,6 +59,7 @@ class Modes(NamedTuple):
   centers: np.ndarray | None = None  # [K, D], for plots
   dimension: int = 2  # directions in which a mode has spread
   radius_statistic: float | None = None  # E[radius^2 / dimension | high quality] under the law; None without radii
+  classifier: Reader | None = None  # that `assign` reads classes with; takes images of the data set's own shape
 
 
 class Source(Protocol):
