@@ -27,6 +27,7 @@ class Run(NamedTuple):
   status: dict[str, dict[str, Any]]
   curves: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]
   data: Data | None  # None where it cannot be built here: then there are no real samples, and the law is unknown
+  identities: Mapping[str, Mapping[str, Any]] = {}  # metric -> what its values hang on beside its name
 
   @property
   def arms(self) -> list[str]:
@@ -65,6 +66,7 @@ def read_run(directory: str | os.PathLike) -> Run:
     status={folder.name: _read_json(folder / "status.json") for folder in folders},
     curves={folder.name: read_curves(folder / "metrics.jsonl") for folder in folders},
     data=_data(config.get("config", {}).get("data")),
+    identities=_read_json(directory / "identities.json"),
   )
 
 

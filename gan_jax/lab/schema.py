@@ -74,6 +74,7 @@ EVALUATION: Mapping[str, Rule] = {
   "every": whole(1),
   "monitor_samples": whole(1),
   "distances": YES_NO,
+  "metrics": Rule(lambda v: v is None or isinstance(v, dict), "a section"),  # open: {key: {"name"?: builder, **its settings}}
 }
 DEFAULTS: Mapping[str, Plain] = {
   "question": None,
@@ -157,6 +158,8 @@ def check(config: Mapping[str, Plain]) -> dict[str, Plain]:
     if key not in EVALUATION:
       raise UsageError(f"evaluation.{key}: nothing reads this setting{nearest(key, EVALUATION)}")
     expect(f"evaluation.{key}", value, EVALUATION[key])
+  for name, entry in (full["evaluation"].get("metrics") or {}).items():
+    section(f"evaluation.metrics.{name}", entry)
   return full
 
 

@@ -206,6 +206,14 @@ def _pairs(summary: Mapping, name: str, arm: str, baseline: str) -> tuple[list[f
 
 
 def _check_alike(first: Run, other: Run) -> None:
+  for name in (name for name in first.identities if name in other.identities):
+    mine, its = first.identities[name], other.identities[name]
+    unlike = next((key for key in (*mine, *its) if mine.get(key) != its.get(key)), None)
+    if unlike is not None:
+      raise UsageError(
+        f"{first.directory} and {other.directory} cannot be compared: {name} was measured with another {unlike}"
+        f" ({mine.get(unlike)} and {its.get(unlike)})"
+      )
   compared = {
     "experiments": (first.config.get("experiment"), other.config.get("experiment")),
     "numbers of evaluation samples": tuple(_num_samples(run.config.get("config", {})) for run in (first, other)),
