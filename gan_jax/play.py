@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,10 +15,16 @@ from jax import Array
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, gather, mean_over, with_entry
 
 
+def straight(start: PyTree, end: PyTree, t: Array) -> PyTree:
+  """The line from `start` to `end`, at t in [0, 1]. Leaves of whole numbers stay at the start."""
+  return jax.tree.map(lambda a, b: (1 - t) * a + t * b if jnp.issubdtype(a.dtype, jnp.inexact) else a, start, end)
+
+
 class Prior(NamedTuple):
-  """Where latents come from: `sample(key, n) -> [n, ...]`."""
+  """Where latents come from: `sample(key, n) -> [n, ...]`; `between(start, end, t)` is a way from one to another that keeps to likely latents."""
 
   sample: Callable[[Array, int], PyTree]
+  between: Callable[[PyTree, PyTree, Array], PyTree] = straight
 
 
 class Look(NamedTuple):
@@ -222,15 +229,27 @@ def add_terms(value: Array, terms: Mapping[str, Term | StatefulTerm], play: Play
   return value, memory, metrics
 
 
-def sampler(generator: nn.Module, prior: Prior) -> Callable[[GanState, Array, Batch], Array]:
-  """Draw from G: one example a row of `batch`, at evaluation (population statistics where the network keeps any)."""
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+  """Draws from G, at evaluation (population statistics where the network keeps any): `sampler(state, key, batch)` gives one example a row of
+  `batch`. Its halves: `latent(key, n)`, and `generate(state, latent, batch)`, of which only `batch["condition"]` is looked at."""
 
-  def sample(state: GanState, key: Array, batch: Batch) -> Any:
+  latent: Callable[[Array, int], PyTree]
+  generate: Callable[[GanState, PyTree, Batch], Any]
+  between: Callable[[PyTree, PyTree, Array], PyTree] = straight
+
+  def __call__(self, state: GanState, key: Array, batch: Batch) -> Any:
+    return self.generate(state, self.latent(key, len(batch["image"])), batch)
+
+
+def sampler(generator: nn.Module, prior: Prior) -> Sampler:
+  """The sampler of every game whose samples are G(z) or G(z, condition)."""
+
+  def generate(state: GanState, latent: PyTree, batch: Batch) -> Any:
     variables = {"params": state.params["generator"], **state.model_state["generator"]["network"]}
-    latent = prior.sample(key, len(batch["image"]))
     return generator.apply(variables, latent, *_given(batch.get("condition")), train=False)
 
-  return sample
+  return Sampler(prior.sample, generate, prior.between)
 
 
 def init_network(module: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:
@@ -280,5 +299,5 @@ def _given(condition: Any) -> tuple:
 
 
 __all__ = [
-  "Look", "Objective", "Play", "Prior", "StatefulTerm", "Term", "View", "gan", "identity",
+  "Look", "Objective", "Play", "Prior", "Sampler", "StatefulTerm", "Term", "View", "gan", "identity",
 ]  # fmt: skip

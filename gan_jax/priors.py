@@ -2,13 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
-from gan_jax.play import Prior
+from gan_jax.play import Prior, straight
 
 
 def normal(size: int, scale: float = 1.0) -> Prior:
   """z ~ N(0, scale^2 I), `[n, size]`."""
-  return Prior(lambda key, n: scale * jax.random.normal(key, (n, size)))
+  return Prior(lambda key, n: scale * jax.random.normal(key, (n, size)), arc)
 
 
 def uniform(size: int, low: float = -1.0, high: float = 1.0) -> Prior:
@@ -18,7 +19,24 @@ def uniform(size: int, low: float = -1.0, high: float = 1.0) -> Prior:
 
 def indexed(prior: Prior, num_components: int) -> Prior:
   """`(z, component)`: row i belongs to component i mod num_components, so every batch holds each equally often (up to one)."""
-  return Prior(lambda key, n: (prior.sample(key, n), jnp.arange(n) % num_components))
+  return Prior(
+    lambda key, n: (prior.sample(key, n), jnp.arange(n) % num_components),
+    lambda start, end, t: (prior.between(start[0], end[0], t), start[1]),
+  )
+
+
+def arc(start: Array, end: Array, t: Array) -> Array:
+  """The great circle from `start` to `end`, `[n, Z]` each, at t in [0, 1]: sin((1-t) w) / sin w * start + sin(t w) / sin w * end, w their angle.
+
+  White, 2016 (arXiv:1609.04468). Normal latents of many dimensions lie near a sphere, and the straight line leaves it.
+  """
+  norms = jnp.linalg.norm(start, axis=-1, keepdims=True) * jnp.linalg.norm(end, axis=-1, keepdims=True)
+  cosine = jnp.clip((start * end).sum(axis=-1, keepdims=True) / norms, -1, 1)
+  angle = jnp.arccos(cosine)
+  flat = jnp.sin(angle) < 1e-4  # alike or opposite: no one great circle
+  safe = jnp.where(flat, 1.0, angle)
+  round_way = (jnp.sin((1 - t) * safe) * start + jnp.sin(t * safe) * end) / jnp.sin(safe)
+  return jnp.where(flat, straight(start, end, t), round_way)
 
 
 __all__ = ["indexed", "normal", "uniform"]
