@@ -40,6 +40,12 @@ def choice(*names: str) -> Rule:
   return Rule(lambda v: v in names and isinstance(v, str), f"one of {', '.join(names)}")
 
 
+def best_rule(value: Plain) -> bool:
+  """Whether `evaluation.keep_best` reads "max NAME" or "min NAME"."""
+  words = value.split(" ") if isinstance(value, str) else []
+  return len(words) == 2 and words[0] in ("max", "min") and words[1] != ""
+
+
 def many(rule: Rule) -> Rule:
   """A tuple with at least one entry, all of the rule's kind."""
   return Rule(
@@ -74,6 +80,8 @@ EVALUATION: Mapping[str, Rule] = {
   "every": whole(1),
   "monitor_samples": whole(1),
   "distances": YES_NO,
+  "keep_last": whole(1),  # checkpoints; 2 where it is not set
+  "keep_best": either(NOTHING, Rule(best_rule, '"max NAME" or "min NAME" of a metric in metrics.jsonl, such as "max modes"')),
   "metrics": Rule(lambda v: v is None or isinstance(v, dict), "a section"),  # open: {key: {"name"?: builder, **its settings}}
 }
 DEFAULTS: Mapping[str, Plain] = {
