@@ -66,8 +66,11 @@ class Source(Protocol):
   """The examples of a finite set by number, on the host: arrays in memory, a folder of files, a prepared TFDS set."""
 
   kind: str  # "idx", "npz", "npy", "folder", "pairs", "captions", "tfds" or "memory"
-  shape: tuple[int, ...]  # of one image, (H, W, C)
   classes: tuple[str, ...]  # their names; () without labels
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    """Of one image, (H, W, C)."""
 
   @property
   def identity(self) -> str:
