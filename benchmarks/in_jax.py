@@ -30,13 +30,17 @@ class Side:
     if workload.unroll:
       game = transforms.unroll(game, workload.unroll)
     self.step = core.build(game).step
-    program = train.program(resolve.Experiment(data=self.data, game=game, round_size=workload.batch, shapes=None))
+    shapes = resolve.trace(self.data, game, workload.batch)
+    experiment = resolve.Experiment(data=self.data, game=game, round_size=workload.batch, shapes=shapes, place=lambda *_: game)
+    self.program = train.program(experiment)
     self.keys = train.seed_keys(tuple(range(workload.seeds)))
-    self.states = program.init(self.keys, self.data.table)
-    self.compiled = program.advance.lower(self.states, self.keys, self.data.table, jnp.int32(1)).compile()
+    self.states = self.program.init(self.keys, self.data.table)
+    self.totals = self.program.totals(workload.seeds)
+    self.advance(0)  # compiles
 
   def advance(self, rounds: int) -> None:
-    self.states, self.logs = jax.block_until_ready(self.compiled(self.states, self.keys, self.data.table, jnp.int32(rounds)))
+    played = self.program.advance(self.states, self.totals, self.keys, self.data.table, np.int32(rounds))
+    self.states, self.totals = jax.block_until_ready(played)
 
   def take_round(self, inputs: Path, outputs: Path) -> None:
     """Write to `inputs` what one round starts from (state, batch, latents), play it with the timed program, write `outputs`."""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from gan_jax import core, views
+from gan_jax import core, play, views
 from gan_jax.data.base import Data, DataFormatError
 from gan_jax.lab import binding
 from gan_jax.lab.cache import ArrayCache
@@ -65,12 +65,16 @@ SLOTS = (
 
 
 class Experiment(NamedTuple):
-  """What one arm trains: `round_size` real examples go into each round of `game`; `shapes` is its state, abstract."""
+  """What one arm trains: `round_size` real examples go into each round of `game`; `shapes` is its state, abstract.
+
+  `place(axis_name, spread)` is the same game for a layout of devices: on a mapped axis, or with `spread` applied to the latents it draws.
+  """
 
   data: Data
   game: core.Game
   round_size: int
   shapes: core.GanState
+  place: Callable[[str | None, Callable[[Any], Any] | None], core.Game]
 
 
 class Call(NamedTuple):
@@ -108,17 +112,29 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
   }
   if "view" in slots:
     slots["view"] = views.chain(*slots["view"].values())
-  game = _make(plan.game, slots)
+
+  def place(axis_name: str | None, spread: Callable[[Any], Any] | None) -> core.Game:
+    parameters = inspect.signature(plan.game.function).parameters
+    if axis_name is not None and "axis_name" not in parameters:
+      raise UsageError(f'game "{values["game"]["name"]}" takes no axis_name, which pmap needs; use --strategy=sharded')
+    given = slots if axis_name is None else {**slots, "axis_name": axis_name}
+    prior: Any = slots.get("prior")
+    if spread is not None and prior is not None:
+      given = {**given, "prior": play.Prior(lambda key, n: spread(prior.sample(key, n)))}
+    game = _make(plan.game, given)
+    for call in plan.transforms:
+      game = _make(call, position=(game,))
+    return game
+
+  game = place(None, None)
   players = {name: None for name in slots.get("optimizers", {}) if name not in game.players}
   if players:
     name = next(iter(players))
     raise UsageError(
       f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}'
     )
-  for call in plan.transforms:
-    game = _make(call, position=(game,))
   size = round_size(values, game)
-  return Experiment(data, game, size, trace(data, game, size))
+  return Experiment(data, game, size, trace(data, game, size), place)
 
 
 def build_all(resolved: Resolved) -> dict[str, Experiment]:

@@ -113,6 +113,9 @@ def environment() -> dict[str, Any]:
     "python": platform.python_version(),
     "platform": platform.platform(),
     "devices": [str(device) for device in jax.devices()],
+    "device_kinds": sorted({device.device_kind for device in jax.devices()}),
+    "processes": jax.process_count(),
+    "xla_flags": os.environ.get("XLA_FLAGS", ""),
     "commit": _commit(),
   }
 

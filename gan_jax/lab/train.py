@@ -1,193 +1,167 @@
-"""Train, evaluate and compare the arms of an experiment. All seeds of an arm are one XLA program; a killed run goes on where it was saved."""
+"""Train, evaluate and compare the arms of an experiment, on one device or many. A killed run goes on where it was saved."""
 
 import contextlib
-import json
 import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
 from ml_collections import ConfigDict
 
-from gan_jax import core, metrics
+from gan_jax import metrics
 from gan_jax.lab import config as configs
-from gan_jax.lab import progress, report, resolve, rundir
+from gan_jax.lab import distributed, progress, report, resolve, rundir
+from gan_jax.lab import strategy as strategies
 from gan_jax.lab.checkpoint import Checkpoints
-from gan_jax.lab.errors import NumericsError, Preempted
+from gan_jax.lab.errors import DataError, GanJaxError, NumericsError, Preempted
+from gan_jax.lab.program import Program, feeds, program, seed_keys
 from gan_jax.lab.scoring import look, score
+from gan_jax.lab.watch import Watch
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-WARN_AFTER = 3  # checks in a row
+
+__all__ = ["Program", "program", "run", "seed_keys"]
 
 
-def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False) -> Path:
+def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False, strategy: str = "auto") -> Path:
   """Train every arm that is not done yet, then write the comparison; gives the path of report.html.
+
+  Of several processes all compute, and process 0 writes. `strategy` is one of `strategy.NAMES`.
 
   Raises:
     GanJaxError: before anything is written, for what is wrong with the settings or the directory; Preempted after SIGTERM or SIGINT, with
-    everything saved; NumericsError at the end, if an arm failed.
+    everything saved; DataError if a streamed set turns out broken; NumericsError at the end, if an arm failed.
   """
   directory = Path(workdir)
   experiments = resolve.build_all(resolved)
+  layouts = {name: _layout(name, strategy, experiment, resolved.arms[name]) for name, experiment in experiments.items()}
   failed = []
-  with rundir.opened(directory, resolved), stop_signal() as stopped, progress.display(list(experiments), quiet=quiet) as show:
-    _write_perfect(directory, experiments, resolved.base)
+  with contextlib.ExitStack() as stack:
+    distributed.lead(lambda: stack.enter_context(rundir.opened(directory, resolved)))
+    stopped = stack.enter_context(stop_signal())
+    show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first()))
+    distributed.lead(lambda: _write_perfect(directory, experiments, resolved.base))
     for name, experiment in experiments.items():
       folder = directory / "arms" / name
-      if _status(folder).get("status") == "done":
+      if distributed.lead(lambda: _status(folder).get("status")) == "done":
         show.done(name)
         continue
       try:
-        train_arm(name, experiment, resolved.arms[name], folder, resolved.experiment, show=show, stopped=stopped)
-      except (Preempted, MemoryError):
+        train_arm(name, experiment, layouts[name], resolved.arms[name], folder, resolved.experiment, show=show, stopped=stopped)
+      except (Preempted, DataError, MemoryError):
         raise
       except Exception as error:
         failed.append(name)
-        rundir.write(folder / "error.txt", traceback.format_exc())
-        rundir.write_json(folder / "status.json", {"arm": name, "status": "failed", "error": str(error).splitlines()[0]})
-        show.note(f"arm {name} failed: {str(error).splitlines()[0]} (see {folder / 'error.txt'})")
-      rundir.join_rows(directory)
-    rundir.join_rows(directory)
-    page = report.report([directory])
+        reason, trace = _first_line(error), "".join(traceback.format_exception(error))
+        distributed.lead(lambda: _write_failure(name, folder, reason, trace))
+        show.note(f"arm {name} failed: {reason} (see {folder / 'error.txt'})")
+      distributed.lead(lambda: rundir.join_rows(directory))
+    distributed.lead(lambda: rundir.join_rows(directory))
+    page = Path(distributed.lead(lambda: str(report.report([directory]))))
   if failed:
     raise NumericsError(f"{', '.join(failed)}: failed; the others are compared in {page}; details in arms/*/error.txt")
   return page
 
 
-class Program(NamedTuple):
-  """The compiled functions of an arm, over all its seeds at once."""
-
-  init: Callable[[Any, Any], core.GanState]  # (keys, table)
-  advance: Any  # jitted (states, keys, table, rounds) -> (states, mean metrics)
-  sample: Callable[..., Array]  # (states, keys, n) -> [S, n, ...]
-
-
-def program(experiment: resolve.Experiment) -> Program:
-  """`keys` is `{"init", "data", "run"}`, each `[S]`. Batches are drawn on the device from the data's table, as a function of (seed, round) alone."""
-  algorithm = core.build(experiment.game)
-  draw = experiment.data.draw
-
-  def one_round(state: core.GanState, keys: dict[str, Array], table: core.PyTree) -> tuple[core.GanState, core.Metrics]:
-    batch = draw(table, jax.random.fold_in(keys["data"], state.step), experiment.round_size)
-    return algorithm.step(state, batch, keys["run"])
-
-  def init(keys: dict[str, Array], table: core.PyTree) -> core.GanState:
-    return algorithm.init(keys["init"], draw(table, keys["data"], experiment.round_size))
-
-  def advance(states: core.GanState, keys: dict[str, Array], table: core.PyTree, rounds: Array) -> tuple[core.GanState, dict[str, Array]]:
-    # The number of rounds is an argument, so that a last, shorter stretch is the same program.
-    every_seed = jax.vmap(one_round, in_axes=(0, 0, None))
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(every_seed, states, keys, table)[1])
-
-    def body(_: Array, carry: tuple) -> tuple:
-      states, logs = every_seed(carry[0], keys, table)
-      return states, jax.tree.map(jnp.add, carry[1], logs)
-
-    states, total = lax.fori_loop(0, rounds, body, (states, zeros))
-    return states, jax.tree.map(lambda x: x / rounds, total)
-
-  def sample(states: core.GanState, keys: Array, n: int) -> Array:
-    return jax.vmap(lambda state, key: algorithm.sample(state, key, {"image": jnp.zeros((n, 1))}))(states, keys)
-
-  return Program(jax.jit(jax.vmap(init, in_axes=(0, None))), jax.jit(advance, donate_argnums=0), jax.jit(sample, static_argnums=2))
-
-
-def seed_keys(seeds: tuple[int, ...]) -> dict[str, Array]:
-  """The keys of each seed, `[S]` each: the same for every arm, so arms start alike and see the same data."""
-  names = ("init", "data", "run", "monitor", "evaluate")
-  split = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed), len(names)))(jnp.asarray(seeds, jnp.uint32))
-  return {name: split[:, number] for number, name in enumerate(names)}
-
-
 def train_arm(
-  name: str, experiment: resolve.Experiment, config: ConfigDict, folder: Path, title: str, *, show: progress.Display, stopped: Callable[[], bool]
-) -> None:
+  name: str, experiment: resolve.Experiment, layout: strategies.Layout, config: ConfigDict, folder: Path, title: str,
+  *, show: progress.Display, stopped: Callable[[], bool],
+) -> None:  # fmt: skip
   """Train one arm to the end (from its newest checkpoint, if it has one), with a check every `evaluation.every` rounds, and score it."""
-  seeds, every, num_steps = configs.seeds(config), config.evaluation.every, config.num_steps
-  compiled, keys, table = program(experiment), seed_keys(seeds), experiment.data.table
+  seeds, every, num_steps, data = configs.seeds(config), config.evaluation.every, config.num_steps, experiment.data
+  compiled, keys = program(experiment, layout), seed_keys(seeds)
   show.start(name, num_steps)
-  states = compiled.init(keys, table)
-  previous = np.full((len(seeds), config.evaluation.monitor_samples), -1, np.int32)  # the mode of each fixed latent at the last check
-  checkpoints = Checkpoints(folder / "checkpoints")
-  step, watch = 0, Watch(folder)
-  restored = checkpoints.restore({"states": states, "previous": previous})
-  if restored is not None:
-    step, tree = restored
-    states, previous = jax.tree.map(jnp.asarray, tree["states"]), np.array(tree["previous"])
-    show.note(f"arm {name} goes on at round {step}")
-  rundir.truncate_log(folder / "metrics.jsonl", step)
-  start = time.perf_counter()
-  compiled_advance = compiled.advance.lower(states, keys, table, jnp.int32(every)).compile()
-  compile_seconds, last_save, costs = time.perf_counter() - start, time.monotonic(), []
-  real = np.asarray(experiment.data.sample(jax.random.key(0), config.evaluation.monitor_samples)["image"])
-  watched = experiment.data if experiment.data.modes else experiment.data._replace(modes=metrics.kmeans_modes(real))
-  while step < num_steps:
-    rounds = min(every, num_steps - step)
-    cpu, wall = time.process_time(), time.perf_counter()
-    states, logs = jax.block_until_ready(compiled_advance(states, keys, table, jnp.int32(rounds)))
-    spent = {"time/cpu_seconds": time.process_time() - cpu, "time/seconds": time.perf_counter() - wall}
-    costs.append(spent["time/cpu_seconds" if jax.default_backend() == "cpu" else "time/seconds"] / rounds / len(seeds))
-    step += rounds
-    samples = np.asarray(compiled.sample(states, keys["monitor"], len(real)))
-    previous = _check(watched, seeds, step, samples, real, previous, logs, spent, folder, watch)
-    look(folder, step, samples, experiment.data)
-    show.advance(name, step, watch.summary)
-    if stopped() and step < num_steps:
-      checkpoints.save(step, {"states": states, "previous": previous})
-      raise Preempted(f"stopped at round {step} of {num_steps} of arm {name}; the same command goes on from there")
-    if step == num_steps or time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS:
-      checkpoints.save(step, {"states": states, "previous": previous})
-      last_save = time.monotonic()
-  checkpoints.close()
-  score(name, experiment, config, states, compiled, keys, folder, title)
-  rundir.write_json(folder / "status.json", {
+  states = compiled.init(keys, data.table)
+  watch = Watch(folder, seeds, data, config.evaluation.monitor_samples)
+  with Checkpoints(folder / "checkpoints") as checkpoints:
+    step, states, watch.previous = _restored(checkpoints, states, watch.previous)
+    if step:
+      show.note(f"arm {name} goes on at round {step}")
+    distributed.lead(lambda: rundir.truncate_log(folder / "metrics.jsonl", step))
+    states, totals, keys_there = layout.place(states), layout.place(compiled.totals(len(seeds))), layout.place(_own(keys))
+    costs: list[float] = []
+    compile_seconds, last_save = 0.0, time.monotonic()
+    for number, (feed, rounds) in enumerate(feeds(data, layout, keys["data"], step, num_steps, every, experiment.round_size)):
+      if number == 0:  # no round at all: compiles
+        start = time.perf_counter()
+        states, totals = jax.block_until_ready(compiled.advance(states, totals, keys_there, feed, np.int32(0)))
+        compile_seconds, since = time.perf_counter() - start, (step, time.process_time(), time.perf_counter())
+      states, totals = compiled.advance(states, totals, keys_there, feed, np.int32(rounds))
+      step += rounds
+      if step % every and step < num_steps:
+        continue
+      jax.block_until_ready(totals)
+      spent = {"time/cpu_seconds": time.process_time() - since[1], "time/seconds": time.perf_counter() - since[2]}
+      costs.append(spent["time/cpu_seconds" if jax.default_backend() == "cpu" else "time/seconds"] / (step - since[0]) / len(seeds))
+      logs = {metric: np.asarray(total) / np.float32(step - since[0]) for metric, total in layout.fetch(totals).items()}
+      here = layout.fetch(states)
+      stop = distributed.anyone(stopped()) and step < num_steps
+
+      def check() -> None:
+        nonlocal last_save
+        samples = compiled.sample(here, keys["monitor"], config.evaluation.monitor_samples)
+        watch.check(step, samples, logs, spent)
+        look(folder, step, samples, data)
+        show.advance(name, step, watch.summary)
+        if stop or step == num_steps or time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS:
+          checkpoints.save(step, {"states": here, "previous": watch.previous})
+          last_save = time.monotonic()
+
+      distributed.lead(check)
+      if stop:
+        raise Preempted(f"stopped at round {step} of {num_steps} of arm {name}; the same command goes on from there")
+      totals = layout.place(compiled.totals(len(seeds)))
+      since = (step, time.process_time(), time.perf_counter())
+  here = layout.fetch(states)
+  distributed.lead(lambda: score(name, experiment, config, here, compiled, keys, folder, title))
+  status = {
     "arm": name, "status": "done", "step": step, "num_steps": num_steps, "seeds": list(seeds),
-    "parameters": {n: int(sum(x.size for x in jax.tree.leaves(p)) // len(seeds)) for n, p in states.params.items()},
+    "parameters": {player: int(sum(x.size for x in jax.tree.leaves(p)) // len(seeds)) for player, p in here.params.items()},
     "samples_seen": num_steps * experiment.round_size,
     "seconds_per_seed_round": float(np.median(costs)) if costs else None, "compile_seconds": compile_seconds, "warnings": watch.warnings,
-  })  # fmt: skip
+    "strategy": layout.strategy, "devices": layout.num_devices, "processes": jax.process_count(), "seeds_by": compiled.seeds,
+  }  # fmt: skip
+  distributed.lead(lambda: rundir.write_json(folder / "status.json", status))
   show.done(name)
 
 
-class Watch:
-  """Warnings of the collapse monitor, which records and never stops a run: what held for WARN_AFTER checks in a row is worth a line."""
-
-  def __init__(self, folder: Path):
-    self.folder, self.summary = folder, ""
-    self.warnings: list[str] = []
-    self._streaks: dict[tuple[int, str], int] = {}
-
-  def see(self, seed: int, step: int, line: dict[str, Any]) -> None:
-    signs = {
-      "samples are not finite": not np.isfinite(line["diversity"]),
-      "samples are less than half as diverse as the data": line["diversity"] < 0.5,
-      "the discriminator is always right": line.get("discriminator/accuracy", 0) > 0.99,
-    }
-    for sign, holds in signs.items():
-      streak = self._streaks[seed, sign] = self._streaks.get((seed, sign), 0) + 1 if holds else 0
-      if streak == WARN_AFTER:
-        self.warnings.append(f"seed {seed}: {sign} (round {step})")
+def _layout(name: str, strategy: str, experiment: resolve.Experiment, config: ConfigDict) -> strategies.Layout:
+  try:
+    return strategies.choose(strategy, experiment, len(configs.seeds(config)))
+  except GanJaxError as error:
+    raise type(error)(f'arm "{name}": {error}') from error
 
 
-def _check(data, seeds, step, samples, real, previous, logs, spent, folder, watch) -> np.ndarray:
-  """One look at every seed: a line each in metrics.jsonl. Gives the mode of every monitored sample."""
-  modes, lines = np.array(previous), []
-  for number, seed in enumerate(seeds):
-    before = previous[number] if (previous[number] >= 0).all() else None
-    seen, modes[number] = metrics.monitor(samples[number], real, data, before)
-    line = {"step": step, "seed": seed, "weights": "raw", **seen, **{key: float(log[number]) for key, log in logs.items()}}
-    watch.see(seed, step, line)
-    lines.append({**line, **spent})
-  watch.summary = f"modes {np.median([line['modes'] for line in lines]):g}"
-  with (folder / "metrics.jsonl").open("a") as file:
-    file.writelines(json.dumps(line) + "\n" for line in lines)
-  return modes
+def _own(keys: dict[str, jax.Array]) -> dict[str, jax.Array]:
+  """The keys that training needs."""
+  return {name: keys[name] for name in ("data", "run")}
+
+
+def _restored(checkpoints: Checkpoints, states: Any, previous: np.ndarray) -> tuple[int, Any, np.ndarray]:
+  """Round, states and monitor of the newest checkpoint that process 0 finds; as given without one."""
+  found: list[Any] = []
+
+  def restore() -> int:
+    restored = checkpoints.restore({"states": states, "previous": previous})
+    found.extend(restored or (0, {"states": states, "previous": previous}))
+    return int(found[0])
+
+  step = distributed.lead(restore)
+  tree = distributed.share(found[1] if found else {"states": states, "previous": previous})
+  return step, tree["states"], np.array(tree["previous"])
+
+
+def _first_line(error: BaseException) -> str:
+  return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _write_failure(name: str, folder: Path, reason: str, trace: str) -> None:
+  rundir.write(folder / "error.txt", trace)
+  rundir.write_json(folder / "status.json", {"arm": name, "status": "failed", "error": reason})
 
 
 def _write_perfect(directory: Path, experiments: dict[str, resolve.Experiment], base: ConfigDict) -> None:

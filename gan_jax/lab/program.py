@@ -1,0 +1,152 @@
+"""What is compiled for an arm: all its seeds are one XLA program, on every layout of devices."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from gan_jax import core
+from gan_jax.core import PyTree
+from gan_jax.data.base import Data
+from gan_jax.lab import resolve, strategy
+
+SLICE = 1000  # examples a convolutional generator draws at once
+SLICE_NUMBERS = 2**24  # and numbers that any other does: sample() needs no more memory for more examples
+CHUNK_BYTES = 2**26  # of streamed examples, in one piece to the devices
+CONDITIONS = 2**31 - 1  # folded into a sampling key: the key of its conditions
+
+Keys = dict[str, Array]
+
+
+class Program(NamedTuple):
+  """The functions of an arm. States, keys and what comes out are `[S, ...]`.
+
+  `init(keys, table)` gives the first states, on one device. `advance(states, totals, keys, feed, rounds)` plays `rounds` rounds, adds every
+  round's metrics to `totals` (at first `totals(S)`) and gives both; its arguments are laid out by `layout`. `sample(states, keys, n, conditions)`
+  draws on one device, in slices; `conditions(keys, n)` are those of the data's law, {} without.
+  """
+
+  layout: strategy.Layout
+  seeds: str  # "vmap" or "map": see strategy.over_seeds
+  init: Callable[[Keys, PyTree], core.GanState]
+  totals: Callable[[int], dict[str, np.ndarray]]
+  advance: Callable[..., tuple[core.GanState, dict[str, Array]]]
+  conditions: Callable[[Array, int], dict[str, Array]]
+  sample: Callable[..., np.ndarray]
+
+
+def program(experiment: resolve.Experiment, layout: strategy.Layout | None = None, seeds: str | None = None) -> Program:
+  """`keys` is `{"init", "data", "run"}`, each `[S]`. A round's batch is a function of (seed, round) alone, whatever the layout."""
+  layout = layout or strategy.jit()
+  how = seeds or strategy.over_seeds(experiment.shapes)
+  data, size = experiment.data, experiment.round_size
+  whole = core.build(experiment.game)
+  plain = layout.axis_name is None and layout.spread is None
+  step = whole.step if plain else core.build(experiment.place(layout.axis_name, layout.spread)).step
+  spread = layout.spread or (lambda rows: rows)
+
+  def drawn(table: PyTree, number: Array, state: core.GanState, keys: Keys) -> core.Batch:
+    del number
+    return spread(data.draw(table, jax.random.fold_in(keys["data"], state.step), size))
+
+  def streamed(examples: PyTree, number: Array, state: core.GanState, keys: Keys) -> core.Batch:
+    del state, keys
+    assert data.rows is not None
+    return data.rows.collate(spread(jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, number, keepdims=False), examples)))
+
+  batch_of = streamed if data.streamed else drawn
+  feed_axis = 0 if data.streamed else None
+
+  def advance_one(
+    state: core.GanState, totals: dict[str, Array], keys: Keys, feed: PyTree, rounds: Array
+  ) -> tuple[core.GanState, dict[str, Array]]:
+    # The number of rounds is an argument, so that a last, shorter stretch is the same program.
+    def body(number: Array, carry: tuple) -> tuple:
+      state, logs = step(carry[0], batch_of(feed, number, carry[0], keys), keys["run"])
+      return state, jax.tree.map(jnp.add, carry[1], logs)
+
+    return lax.fori_loop(0, rounds, body, (state, totals))
+
+  def totals(num_seeds: int) -> dict[str, np.ndarray]:
+    shapes = jax.eval_shape(lambda state, batch, key: whole.step(state, batch, key)[1], experiment.shapes, data.abstract(size), jax.random.key(0))
+    return {name: np.zeros((num_seeds, *log.shape), log.dtype) for name, log in shapes.items()}
+
+  advance = layout.compile(strategy.each_seed(advance_one, how, (0, 0, 0, feed_axis, None)), feed_axis)
+  return Program(layout, how, _init(data, size, whole), totals, advance, _conditions(data), _sample(experiment, whole, how))
+
+
+def seed_keys(seeds: tuple[int, ...]) -> Keys:
+  """The keys of each seed, `[S]` each: the same for every arm, so arms start alike and see the same data."""
+  names = ("init", "data", "run", "monitor", "evaluate")
+  split = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed), len(names)))(jnp.asarray(seeds, jnp.uint32))
+  return {name: split[:, number] for number, name in enumerate(names)}
+
+
+def feeds(data: Data, layout: strategy.Layout, keys: Array, start: int, stop: int, every: int, size: int) -> Iterator[tuple[PyTree, int]]:
+  """What rounds `start` to `stop` are played on, as `(feed, rounds)`: no piece crosses a multiple of `every` after `start`.
+
+  A set on the device is its table, the same each time. Of a streamed one come the examples of the next rounds, `[S, rounds, n, ...]`, read ahead.
+  """
+  del keys, size
+  table = layout.replicate(data.table)
+  for first in range(start, stop, every):
+    yield table, min(every, stop - first)
+
+
+def _init(data: Data, size: int, algorithm: core.Algorithm) -> Callable[[Keys, PyTree], core.GanState]:
+  if not data.streamed:
+    return jax.jit(jax.vmap(lambda keys, table: algorithm.init(keys["init"], data.draw(table, keys["data"], size)), in_axes=(0, None)))
+  first = jax.jit(jax.vmap(algorithm.init))
+  return lambda keys, table: first(keys["init"], _stacked([data.sample(key, size) for key in keys["data"]]))
+
+
+def _conditions(data: Data) -> Callable[[Array, int], dict[str, Array]]:
+  def of(table: PyTree, key: Array, n: int) -> dict[str, Array]:
+    batch = data.draw(table, jax.random.fold_in(key, CONDITIONS), n)
+    return {name: value for name, value in batch.items() if name != "image"}
+
+  compiled = jax.jit(jax.vmap(of, in_axes=(None, 0, None)), static_argnums=2)
+
+  def conditions(keys: Array, n: int) -> dict[str, Array]:
+    if set(data.abstract(1)) == {"image"}:
+      return {}
+    if not data.streamed:
+      return compiled(data.table, keys, n)
+    return _stacked([data.conditions(jax.random.fold_in(key, CONDITIONS), n) for key in keys])
+
+  return conditions
+
+
+def _sample(experiment: resolve.Experiment, algorithm: core.Algorithm, how: str) -> Callable[..., np.ndarray]:
+  conditions_of = _conditions(experiment.data)
+  most = SLICE if strategy.convolutional(experiment.shapes) else max(1, SLICE_NUMBERS // math.prod(experiment.data.shape))
+
+  def every(states: core.GanState, keys: Array, conditions: dict[str, Array], n: int) -> Array:
+    def one(state: core.GanState, key: Array, conditions: dict[str, Array]) -> Array:
+      return algorithm.sample(state, key, {"image": jnp.zeros((n, 1)), **conditions})
+
+    return strategy.each_seed(one, how, (0, 0, 0))(states, keys, conditions)
+
+  compiled = jax.jit(every, static_argnums=3)
+
+  def sample(states: core.GanState, keys: Array, n: int, conditions: dict[str, Array] | None = None) -> np.ndarray:
+    """`[S, n, ...]` by `keys` `[S]` and `conditions` (`{"condition": [S, n, ...]}`; those of the data's law by default)."""
+    conditions = conditions_of(keys, n) if conditions is None else conditions
+    if n <= most:
+      return np.asarray(compiled(states, keys, conditions, n))
+    parts = []
+    for number, start in enumerate(range(0, n, most)):
+      rows = np.minimum(np.arange(start, start + most), n - 1)  # the last slice is cut from a whole one: one program
+      own = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
+      parts.append(np.asarray(compiled(states, own, {name: value[:, rows] for name, value in conditions.items()}, most))[:, : n - start])
+    return np.concatenate(parts, axis=1)
+
+  return sample
+
+
+def _stacked(batches: list[Any]) -> Any:
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)

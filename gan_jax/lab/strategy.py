@@ -1,0 +1,176 @@
+"""How an arm's seeds and batches lie on the devices: on one, mapped (`pmap`), or sharded over a mesh. One experiment whichever it is.
+
+A layout wraps the runner's program and knows nothing of games: every array that belongs to seeds is `[S, ...]`, goes in from the host or one
+device and comes back so, and so a checkpoint of one layout resumes on another.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax import core
+from gan_jax.core import PyTree
+from gan_jax.lab import distributed, resolve
+from gan_jax.lab.errors import UsageError
+
+AXIS = "devices"  # of pmap
+SEEDS, BATCH = "seeds", "batch"  # of the mesh
+NAMES = ("auto", "jit", "pmap", "sharded")
+
+
+class Layout(NamedTuple):
+  """One way to lay `advance(states, totals, keys, feed, rounds) -> (states, totals)` over devices.
+
+  `compile(advance, feed_axis)` is that function over all devices (`feed_axis` is 0 where the feed belongs to seeds, None where it is for all),
+  jitted, its states and totals donated. The game that it plays is made with `axis_name` and `spread`: within the program, `spread(rows)` makes of
+  the rows of a global batch those of this device. `place` and `replicate` put what is `[S, ...]`, and what is for all, where the program expects it;
+  `fetch` brings what is `[S, ...]` back to one device of this process.
+  """
+
+  strategy: str
+  num_devices: int
+  share: int  # so many devices hold one batch between them
+  axis_name: str | None
+  spread: Callable[[PyTree], PyTree] | None
+  compile: Callable[[Callable[..., Any], int | None], Callable[..., Any]]
+  place: Callable[[PyTree], PyTree]
+  replicate: Callable[[PyTree], PyTree]
+  fetch: Callable[[PyTree], PyTree]
+
+
+def jit(num_seeds: int = 1, devices: Sequence[Any] | None = None) -> Layout:
+  """Everything on one device."""
+  del num_seeds, devices
+  same = lambda tree: tree
+  return Layout("jit", 1, 1, None, None, lambda advance, feed_axis: jax.jit(advance, donate_argnums=(0, 1)), same, same, same)
+
+
+def pmap(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
+  """Every device holds all seeds and its rows of each batch; gradients meet in `core.take_turn`. Data and noise are drawn for the whole batch."""
+  del num_seeds
+  everyone = jax.devices() if devices is None else list(devices)
+  local = [device for device in everyone if device.process_index == jax.process_index()]
+  everywhere = NamedSharding(Mesh(np.asarray(local), (AXIS,)), PartitionSpec())
+  put = lambda tree: distributed.put(tree, everywhere)
+
+  def compile(advance: Callable[..., Any], feed_axis: int | None) -> Callable[..., Any]:
+    del feed_axis
+    axes = (None, None, None, None, 0)  # pmap wants one mapped argument
+    mapped = jax.pmap(advance, AXIS, in_axes=axes, out_axes=None, devices=devices, donate_argnums=(0, 1))
+    return lambda states, totals, keys, feed, rounds: mapped(states, totals, keys, feed, np.full(len(local), rounds, np.int32))
+
+  def spread(rows: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: core.own_rows(x, len(x) // len(everyone), AXIS), rows)
+
+  fetch = lambda tree: jax.tree.map(lambda x: x.addressable_data(0), tree)
+  return Layout("pmap", len(everyone), len(everyone), AXIS, spread, compile, put, put, fetch)
+
+
+def sharded(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
+  """jit over a mesh `(seeds, batch)`: seeds apart as far as their number and that of devices have a common factor, batches over the rest.
+
+  Seeds never meet, so that axis is manual (`shard_map`: each device loops over, or vmaps, its own); along the other XLA spreads the work as the
+  rows of real examples and latents are spread.
+  """
+  everyone = jax.devices() if devices is None else list(devices)
+  apart = math.gcd(num_seeds, len(everyone))
+  share = len(everyone) // apart
+  mesh = Mesh(np.asarray(everyone).reshape(apart, share), (SEEDS, BATCH))
+  by_seed, whole = NamedSharding(mesh, PartitionSpec(SEEDS)), NamedSharding(mesh, PartitionSpec())
+
+  def compile(advance: Callable[..., Any], feed_axis: int | None) -> Callable[..., Any]:
+    feed = PartitionSpec() if feed_axis is None else PartitionSpec(SEEDS)
+    mine = PartitionSpec(SEEDS)
+    specs = (mine, mine, mine, feed, PartitionSpec())
+    mapped = jax.shard_map(advance, mesh=mesh, in_specs=specs, out_specs=mine, axis_names={SEEDS}, check_vma=False)
+    return jax.jit(mapped, donate_argnums=(0, 1), out_shardings=by_seed)
+
+  def spread(rows: PyTree) -> PyTree:
+    even = lambda x: lax.with_sharding_constraint(x, PartitionSpec(BATCH)) if len(x) % share == 0 else x
+    return jax.tree.map(even, rows)
+
+  place, replicate = functools.partial(distributed.put, sharding=by_seed), functools.partial(distributed.put, sharding=whole)
+  return Layout("sharded", len(everyone), share, None, spread, compile, place, replicate, lambda tree: distributed.fetch(tree, whole))
+
+
+def choose(name: str, experiment: resolve.Experiment, num_seeds: int) -> Layout:
+  """The layout of that name for an arm on this machine. "auto": every accelerator, sharded; one CPU device, for more of them share its cores.
+
+  Raises:
+    UsageError: the devices do not divide the batch, or the strategy does not fit the game or the number of processes.
+  """
+  if name not in NAMES:
+    raise UsageError(f'strategy = "{name}": one of {", ".join(NAMES)}')
+  if name == "auto":
+    layout = _best(experiment, num_seeds)
+  else:
+    layout = {"jit": jit, "pmap": pmap, "sharded": sharded}[name](num_seeds)
+  if jax.process_count() > 1 and layout.num_devices < len(jax.devices()):
+    raise UsageError(f'strategy "{layout.strategy}" is for one process; {jax.process_count()} are running: use --strategy=sharded')
+  if not divides(experiment, layout):
+    rows, pack = turn_rows(experiment), experiment.game.pack_size
+    packs = f" in packs of {pack}" if pack > 1 else ""
+    raise UsageError(
+      f"a batch of {rows}{packs} cannot be spread over {layout.share} devices; use a multiple of {layout.share * pack}, or --strategy=jit"
+    )
+  if layout.axis_name is not None:
+    experiment.place(layout.axis_name, None)  # that the game takes an axis
+  return layout
+
+
+def turn_rows(experiment: resolve.Experiment) -> int:
+  """Real examples of one turn."""
+  return experiment.round_size // core.slices_per_round(experiment.game)
+
+
+def divides(experiment: resolve.Experiment, layout: Layout) -> bool:
+  """Whether every device gets equally many whole packs of every turn."""
+  return turn_rows(experiment) % (layout.share * experiment.game.pack_size) == 0
+
+
+def over_seeds(shapes: core.GanState) -> str:
+  """How one device plays its seeds: "vmap" at once; "map" one by one, for convolutions on CPU, whose vmapped kernels become slow grouped ones."""
+  return "map" if convolutional(shapes) and jax.default_backend() == "cpu" else "vmap"
+
+
+def convolutional(shapes: core.GanState) -> bool:
+  """Whether any player has kernels of images, `[H, W, C, D]`."""
+  leaves = jax.tree_util.tree_leaves_with_path(shapes.params)
+  return any(leaf.ndim == 4 and jax.tree_util.keystr(path[-1:], simple=True) == "kernel" for path, leaf in leaves)
+
+
+def each_seed(function: Callable[..., PyTree], how: str, in_axes: Sequence[int | None]) -> Callable[..., PyTree]:
+  """`function` over the leading axis of the arguments whose entry in `in_axes` is 0; the others (None) are for all seeds."""
+  if how == "vmap":
+    return jax.vmap(function, in_axes=tuple(in_axes))
+
+  def one_by_one(*arguments: PyTree) -> PyTree:
+    def one(own: list[PyTree]) -> PyTree:
+      waiting = iter(own)
+      return function(*(whole if axis is None else next(waiting) for whole, axis in zip(arguments, in_axes, strict=True)))
+
+    return lax.map(one, [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis is not None])
+
+  return one_by_one
+
+
+def _best(experiment: resolve.Experiment, num_seeds: int) -> Layout:
+  """As many accelerators as divide the batch; with several processes, all devices."""
+  devices = jax.devices()
+  if jax.process_count() > 1:
+    return sharded(num_seeds)
+  for count in range(len(devices), 1, -1):
+    layout = sharded(num_seeds, devices[:count])
+    if jax.default_backend() != "cpu" and divides(experiment, layout):
+      return layout
+  return jit()
+
+
+__all__ = ["NAMES", "Layout", "choose", "convolutional", "each_seed", "jit", "over_seeds", "pmap", "sharded"]
+
