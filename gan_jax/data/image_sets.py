@@ -94,6 +94,9 @@ def conditioned(name: str, source: Source, condition: str | None = None, *, wher
   if column is not None and column not in example:
     raise DataFormatError(f'{where}: condition = "{condition}", but its examples have only: {", ".join(example)}')
 
+  if condition == "label" and source.labels is not None and source.labels.min() < 0:
+    raise DataFormatError(f"{where}: example {source.labels.argmin()} has no label")
+
   def collate(examples: dict) -> Batch:
     value = examples[column]
     return {**unconditional(examples), "condition": pixels(value) if column == "source" else value}

@@ -1,4 +1,4 @@
-"""The command line: run, report, show, list. What goes wrong is one line on stderr and an exit code.
+"""The command line: run, report, show, list, data. What goes wrong is one line on stderr and an exit code.
 
 Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted
 and resumable, 130 interrupted. JAX is imported only by the commands that need it.
@@ -19,7 +19,7 @@ from gan_jax.lab.errors import GanJaxError, UsageError, nearest, show
 if TYPE_CHECKING:
   from gan_jax.lab.config import Resolved
 
-COMMANDS = ("run", "report", "show", "list")
+COMMANDS = ("run", "report", "show", "list", "data")
 EPILOG = """\
   gan-jax run --config=experiments/ring_rls.py --workdir=runs/ring
   gan-jax run --config=experiments/ring_rls.py:quick --workdir=runs/quick --arms=vanilla,pacgan2+r1 --config.seeds=3
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
       warnings.showwarning = lambda message, *rest, **kwargs: print(f"gan-jax: warning: {message}", file=sys.stderr)
       options, overrides = parse(arguments)
-      return {"run": run, "report": report, "show": show_config, "list": show_list}[options.command](options, overrides)
+      return {"run": run, "report": report, "show": show_config, "list": show_list, "data": data}[options.command](options, overrides)
   except GanJaxError as error:
     if "--traceback" in arguments:
       traceback.print_exc()
@@ -107,6 +107,18 @@ def show_list(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
+def data(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import data_command
+
+  if options.size is not None and options.size < 1:
+    raise UsageError(f"--size={options.size}: needs a whole number of at least 1")
+  if options.action == "prepare":
+    print(data_command.prepare(options.set, data_dir=options.data_dir))
+  else:
+    print(data_command.verify(options.set, data_dir=options.data_dir, size=options.size))
+  return 0
+
+
 class Parser(argparse.ArgumentParser):
   """argparse, with its complaints on one line."""
 
@@ -168,6 +180,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     "report": "rebuild the comparison from results on disk, over one or several run directories",
     "show": "the resolved config, the arms' differences and the parameters; trains nothing",
     "list": "names for a config: methods, datasets, metrics, networks, experiments",
+    "data": "verify: read a whole data set and say what it is; prepare: download and build a TFDS set",
   }
   commands = {
     name: subparsers.add_parser(name, help=text, description=text, allow_abbrev=False) for name, text in helps.items()
@@ -185,6 +198,10 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   commands["list"].add_argument(
     "what", metavar="WHAT", nargs="?", help="methods, datasets, metrics, networks or experiments"
   )
+  commands["data"].add_argument("action", metavar="verify|prepare", choices=("verify", "prepare"), help="what to do")
+  commands["data"].add_argument("set", metavar="NAME|DIR", help="a folder or file, a set's name in $GAN_JAX_DATA, or a TFDS set")
+  commands["data"].add_argument("--data-dir", metavar="DIR", help="where TFDS sets are kept; $TFDS_DATA_DIR or ~/tensorflow_datasets by default")
+  commands["data"].add_argument("--size", metavar="N", type=int, help="verify: scale and crop pictures to N x N")
   for command in commands.values():
     command.add_argument("--traceback", action="store_true", help="where an error comes from")
   return parser, commands
