@@ -148,16 +148,18 @@ def distinct_sample(data: Data, n: int, seed: int) -> np.ndarray:
   key = jax.random.key(seed)
   if data.rows is None:
     return np.asarray(data.sample(key, n)["image"])
-  draws = 2 * n
-  while True:
-    index = np.asarray(data.rows.index(key, draws))
+  index: np.ndarray | None = None
+  for number in range(MOST_DRAWS // 2):
+    drawn = np.asarray(data.rows.index(jax.random.fold_in(key, number), 2 * n))
+    index = drawn if index is None else np.concatenate([index, drawn])
     _, first = np.unique(index, axis=0, return_index=True)
-    if len(first) >= n:
+    index = index[np.sort(first)]
+    if len(index) >= n:
       break
-    if draws > MOST_DRAWS * n:
-      raise ValueError(f"{data.name} has {len(first)} distinct examples, fewer than n = {n}; set n to at most {len(first)}")
-    draws *= 2
-  examples = take(data.rows.source, index[np.sort(first)[:n]], data.rows.columns)
+  assert index is not None
+  if len(index) < n:
+    raise ValueError(f"{data.name} has {len(index)} distinct examples, fewer than n = {n}; set n to at most {len(index)}")
+  examples = take(data.rows.source, index[:n], data.rows.columns)
   return np.asarray(data.rows.collate(jax.tree.map(jnp.asarray, examples))["image"])
 
 

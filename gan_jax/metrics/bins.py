@@ -55,7 +55,8 @@ class Bins:
     rng = np.random.default_rng(seed)
     self.kept = np.sort(rng.choice(size, size // 6, replace=False)) if size > MOST_DIMENSIONS else np.arange(size)
     spread = real[:, self.kept].std(axis=0)
-    self.spread = np.where(spread > 0, spread, 1.0)
+    constant = spread <= 1e-6 * np.abs(real[:, self.kept]).max(axis=0)  # whose rounding would drown the others
+    self.spread = np.where(constant, 1.0, spread)
     self.means = KMeans(bins, n_init=1, random_state=seed).fit(real[:, self.kept] / self.spread).cluster_centers_
     self.counts = self.count(real)
 

@@ -48,7 +48,7 @@ def ivom(*, targets: int = 100, starts: int = 3, steps: int = 300, learning_rate
     for split, reference in sets.items():
       real = against(context, reference).real(targets)
       wanted = jnp.asarray(np.repeat(real, starts, axis=0))
-      z = context.latent(jax.random.key(seed), len(wanted))
+      z = context.latent(jax.random.fold_in(jax.random.key(seed), 1), len(wanted))  # not the key that drew the images
       if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(z)):
         raise ValueError("ivom needs a latent of real numbers to search, and the prior draws integers")
       least, before = (np.asarray(error, np.float64).reshape(targets, starts).min(axis=1)
