@@ -19,6 +19,7 @@ import jax
 from ml_collections import ConfigDict
 
 from gan_jax import core, play, views
+from gan_jax import metrics as measures
 from gan_jax.data.base import Data, DataFormatError
 from gan_jax.lab import binding
 from gan_jax.lab.cache import ArrayCache
@@ -38,6 +39,7 @@ MODULES = {  # where a slot's names live; the last is searched last
   "view": ("gan_jax.views",),
   "transforms": ("gan_jax.transforms",),
   "game": ("gan_jax.games",),
+  "metrics": ("gan_jax.metrics", "gan_jax.data"),  # a metric's features, and the data of its reference
 }
 NETWORKS = MODULES["generator"]
 MAKES = {  # what the result of a slot's function must have
@@ -50,6 +52,7 @@ MAKES = {  # what the result of a slot's function must have
   "view": ("apply", "size"),
   "transforms": ("players", "turns"),
   "game": ("players", "turns"),
+  "metrics": ("score", "identity"),
 }
 SUPPLIED = {"generator": ("out",)}  # settings that follow from the data where a section leaves them out
 SLOTS = (
@@ -75,6 +78,7 @@ class Experiment(NamedTuple):
   round_size: int
   shapes: core.GanState
   place: Callable[[str | None, Callable[[Any], Any] | None], core.Game]
+  metrics: Mapping[str, measures.Metric] = {}  # of evaluation.metrics, by key
 
 
 class Call(NamedTuple):
@@ -134,7 +138,28 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
       f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}'
     )
   size = round_size(values, game)
-  return Experiment(data, game, size, trace(data, game, size), place)
+  return Experiment(data, game, size, trace(data, game, size), place, load_metrics(values.get("evaluation"), data))
+
+
+def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str, measures.Metric]:
+  """The metrics that evaluation.metrics names, held against the data and the number of samples.
+
+  Raises:
+    UsageError: a metric that this evaluation cannot compute, by its key.
+  """
+  made = {key: _make(call, {"cache": ArrayCache("data")}) for key, call in check_metrics(evaluation).items()}
+  try:
+    if made:
+      measures.identities(made, data, evaluation["num_samples"])  # type: ignore[index]
+  except ValueError as error:
+    raise UsageError(f"evaluation.metrics: {error}") from error
+  return made
+
+
+def check_metrics(evaluation: Mapping[str, Plain] | None) -> dict[str, Call]:
+  """Look the names of evaluation.metrics up and hold every section against its function's signature; calls nothing."""
+  entries = _present((evaluation or {}).get("metrics"))
+  return {key: _call("metrics", {"name": key, **entry}, f"evaluation.metrics.{key}") for key, entry in entries.items()}
 
 
 def build_all(resolved: Resolved) -> dict[str, Experiment]:
@@ -193,6 +218,7 @@ def round_size(config: Mapping[str, Plain], game: core.Game) -> int:
 
 def check(config: Mapping[str, Plain]) -> Plan:
   """Look every name up and hold every section against its function's signature; calls nothing."""
+  check_metrics(config.get("evaluation"))
   data = _call("data", config["data"], "data", {"cache"})
   game = _call("game", config["game"], "game", SLOTS, nested=NETWORKS)
   slots: dict[str, Any] = {}
@@ -311,7 +337,8 @@ def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[
   """Call the function; what it says about its settings becomes one line that names the section."""
   takes = inspect.signature(call.function).parameters
   given = {key: value for key, value in (offered or {}).items() if key in takes or call.slot == "game"}
-  given |= {key: _make(value) if isinstance(value, Call) else value for key, value in call.settings.items()}
+  passed = {key: value for key, value in (offered or {}).items() if key == "cache"}  # data inside data, or inside a metric
+  given |= {key: _make(value, passed) if isinstance(value, Call) else value for key, value in call.settings.items()}
   try:
     made = call.function(*position, **given)
   except GanJaxError:
