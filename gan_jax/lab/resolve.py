@@ -92,8 +92,8 @@ class Call(NamedTuple):
 
 class Plan(NamedTuple):
   data: Call
-  slots: Mapping[str, Any]  # slot -> Call, or key -> Call
   game: Call
+  slots: Mapping[str, Any]  # slot -> Call, or key -> Call
   transforms: tuple[Call, ...]
 
 
@@ -107,15 +107,7 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
   values = as_dict(config)
   plan = check(values)
   data = load_data(json.dumps(values["data"]))
-  offered = {"generator": {"out": data.shape}}
-  slots = {
-    slot: {key: _make(call) for key, call in calls.items()}
-    if isinstance(calls, dict)
-    else _make(calls, offered.get(slot, {}))
-    for slot, calls in plan.slots.items()
-  }
-  if "view" in slots:
-    slots["view"] = views.chain(*slots["view"].values())
+  slots = _make_slots(plan.slots, tuple(data.shape))
 
   def place(axis_name: str | None, spread: Callable[[Any], Any] | None) -> core.Game:
     parameters = inspect.signature(plan.game.function).parameters
@@ -139,6 +131,16 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
     )
   size = round_size(values, game)
   return Experiment(data, game, size, trace(data, game, size), place, load_metrics(values.get("evaluation"), data))
+
+
+def build_game(config: Mapping[str, Plain]) -> core.Game:
+  """The game of a config that has the sections of one and says generator.out, without any data: enough to draw samples.
+
+  Raises:
+    UsageError: as `build`.
+  """
+  game, slots, _ = _check_game(config)
+  return _make(game, _make_slots(slots, ()))
 
 
 def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str, measures.Metric]:
@@ -219,7 +221,11 @@ def round_size(config: Mapping[str, Plain], game: core.Game) -> int:
 def check(config: Mapping[str, Plain]) -> Plan:
   """Look every name up and hold every section against its function's signature; calls nothing."""
   check_metrics(config.get("evaluation"))
-  data = _call("data", config["data"], "data", {"cache"})
+  return Plan(_call("data", config["data"], "data", {"cache"}), *_check_game(config))
+
+
+def _check_game(config: Mapping[str, Plain]) -> tuple[Call, dict[str, Any], tuple[Call, ...]]:
+  """Game, slots, transforms."""
   game = _call("game", config["game"], "game", SLOTS, nested=NETWORKS)
   slots: dict[str, Any] = {}
   for slot in SLOTS:
@@ -234,7 +240,7 @@ def check(config: Mapping[str, Plain]) -> Plan:
     _call("transforms", {"name": key, **entry}, f"transforms.{key}", position=1)
     for key, entry in _present(config["transforms"]).items()
   )
-  return Plan(data, slots, game, transforms)
+  return game, slots, transforms
 
 
 def resolve(where: str, name: str, *modules: str) -> Callable[..., Any]:
@@ -331,6 +337,18 @@ def _check_slots(game: Call, name: str, slots: Mapping[str, Any]) -> None:
   for slot in SLOTS:
     if slot in parameters and parameters[slot].default is inspect.Parameter.empty and slot not in slots:
       raise UsageError(f'{slot} is missing: game "{name}" needs one')
+
+
+def _make_slots(calls: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+  """What the slots' functions make; the generator's `out` is `shape` where its section says nothing."""
+  offered = {"generator": {"out": shape}}
+  slots = {
+    slot: {key: _make(call) for key, call in entry.items()} if isinstance(entry, dict) else _make(entry, offered.get(slot, {}))
+    for slot, entry in calls.items()
+  }
+  if "view" in slots:
+    slots["view"] = views.chain(*slots["view"].values())
+  return slots
 
 
 def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[Any, ...] = ()) -> Any:
