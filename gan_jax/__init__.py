@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 _NAMES = {
   "Algorithm": "core", "Aux": "core", "Game": "core", "GanState": "core", "Player": "core", "build": "core", "take_turn": "core", "with_ema": "core",
   "Objective": "play", "Play": "play", "StatefulTerm": "play", "Term": "play", "View": "play", "gan": "play",
+  "load": "lab.pretrained",
 }  # fmt: skip
 _MODULES = ("data", "diversity", "games", "lab", "metrics", "networks", "objectives", "optimizers", "penalties", "priors", "transforms", "views")
 

@@ -241,6 +241,9 @@ class Sampler:
   def __call__(self, state: GanState, key: Array, batch: Batch) -> Any:
     return self.generate(state, self.latent(key, len(batch["image"])), batch)
 
+  def unconditional(self, state: GanState, latent: PyTree) -> Any:
+    return self.generate(state, latent, {})
+
 
 def sampler(generator: nn.Module, prior: Prior) -> Sampler:
   """The sampler of every game whose samples are G(z) or G(z, condition)."""

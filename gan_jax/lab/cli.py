@@ -1,4 +1,4 @@
-"""The command line: run, report, show, list, data. What goes wrong is one line on stderr and an exit code.
+"""The command line: run, report, sample, evaluate, export, show, list, data. What goes wrong is one line on stderr and an exit code.
 
 Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted
 and resumable, 130 interrupted. JAX is imported only by the commands that need it.
@@ -19,10 +19,11 @@ from gan_jax.lab.errors import GanJaxError, UsageError, nearest, show
 if TYPE_CHECKING:
   from gan_jax.lab.config import Resolved
 
-COMMANDS = ("run", "report", "show", "list", "data")
+COMMANDS = ("run", "report", "sample", "evaluate", "export", "show", "list", "data")
 EPILOG = """\
   gan-jax run --config=experiments/ring_rls.py --workdir=runs/ring
   gan-jax run --config=experiments/ring_rls.py:quick --workdir=runs/quick --arms=vanilla,pacgan2+r1 --config.seeds=3
+  gan-jax sample runs/ring --arm=vanilla --out=samples.png
 
 --config.key=value changes the base config before the arms; key is dotted: --config.generator.features=64,64
 The same command again continues a run where it stopped.
@@ -40,7 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
       warnings.showwarning = lambda message, *rest, **kwargs: print(f"gan-jax: warning: {message}", file=sys.stderr)
       options, overrides = parse(arguments)
-      return {"run": run, "report": report, "show": show_config, "list": show_list, "data": data}[options.command](options, overrides)
+      functions = {
+        "run": run, "report": report, "sample": sample, "evaluate": evaluate, "export": export, "show": show_config, "list": show_list, "data": data,
+      }  # fmt: skip
+      return functions[options.command](options, overrides)
   except GanJaxError as error:
     if "--traceback" in arguments:
       traceback.print_exc()
@@ -71,6 +75,35 @@ def report(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   path = report.report(options.directories)
   _print_comparison(options.directories)
   print(path)
+  return 0
+
+
+def sample(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import cache, sampling
+
+  cache.compile_to_disk()
+  chosen = {"arm": options.arm, "seed": options.seed, "weights": options.weights, "step": options.step}
+  print(sampling.sample(options.directory, options.out, **chosen, num=options.num, condition=options.condition))
+  return 0
+
+
+def evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import cache, evaluation
+
+  cache.compile_to_disk()
+  asked = list(overrides) + ([f"evaluation.num_samples={options.num_samples}"] if options.num_samples else [])
+  chosen = {"arms": options.arms, "metrics": options.metrics, "step": options.step, "name": options.name}
+  folder = evaluation.evaluate(options.directory, overrides=asked, **chosen)
+  _print_comparison([str(folder)])
+  print(folder)
+  return 0
+
+
+def export(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import export
+
+  chosen = {"arm": options.arm, "seed": options.seed, "weights": options.weights, "step": options.step}
+  print(export.export(options.directory, options.out, **chosen))
   return 0
 
 
@@ -140,9 +173,10 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
       flag for action in commands[options.command]._actions for flag in action.option_strings if flag.startswith("--")
     ]
     raise UsageError(f"{options.command} knows no {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
-  if overrides and options.command not in ("run", "show"):
+  if overrides and options.command not in ("run", "show", "evaluate"):
     raise UsageError(f"--config.{overrides[0]}: {options.command} reads no config; run and show do")
-  for name, example in (("config", "FILE.py"), ("workdir", "DIR"), ("what", "methods")):
+  out = "FOLDER" if options.command == "export" else "grid.png"
+  for name, example in (("config", "FILE.py"), ("workdir", "DIR"), ("what", "methods"), ("arm", "NAME"), ("out", out)):
     if name in options and not getattr(options, name):
       flag = f"--{name}={example}" if name != "what" else "what to list, such as methods"
       raise UsageError(f"{options.command} needs {flag}")
@@ -178,6 +212,9 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   helps = {
     "run": "train and evaluate the arms of an experiment, then compare them; continues by itself",
     "report": "rebuild the comparison from results on disk, over one or several run directories",
+    "sample": "draw from an arm's checkpoint: a grid (.png), arrays (.npz) or a walk between latents (.gif)",
+    "evaluate": "score stored checkpoints again, with more samples or other metrics; results.csv stays as it is",
+    "export": "write an arm's generator as safetensors and config.json, for gan_jax.load",
     "show": "the resolved config, the arms' differences and the parameters; trains nothing",
     "list": "names for a config: methods, datasets, metrics, networks, experiments",
     "data": "verify: read a whole data set and say what it is; prepare: download and build a TFDS set",
@@ -195,6 +232,21 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   commands["run"].add_argument("--workdir", metavar="DIR", help="where results go")
   commands["run"].add_argument("--quiet", action="store_true", help="no progress")
   commands["report"].add_argument("directories", metavar="DIR", nargs="+", help="run directories")
+  for name in ("sample", "evaluate", "export"):
+    commands[name].add_argument("directory", metavar="DIR", help="a run directory")
+    commands[name].add_argument("--step", metavar="N|best", type=_step, help="which checkpoint; the newest by default")
+  for name in ("sample", "export"):
+    commands[name].add_argument("--arm", metavar="NAME", help="which arm")
+    commands[name].add_argument("--seed", metavar="S", type=_count, help="which of the run's seeds; the first by default")
+    commands[name].add_argument("--weights", choices=("raw", "ema"), default="raw", help="as trained, or averaged; raw by default")
+  commands["sample"].add_argument("--num", metavar="N", type=_positive, help="how many; 64 by default, 16 in a .gif")
+  commands["sample"].add_argument("--class", metavar="K", dest="condition", help="of this class alone, by number or name")
+  commands["sample"].add_argument("--out", metavar="FILE", help=".png, .npz or .gif")
+  commands["evaluate"].add_argument("--arms", metavar="a,b", help="which arms; by default all that have a checkpoint")
+  commands["evaluate"].add_argument("--num-samples", metavar="N", type=_positive, help="samples of each seed")
+  commands["evaluate"].add_argument("--metrics", metavar="a,b", help="which of evaluation.metrics, or others by name; all of it by default")
+  commands["evaluate"].add_argument("--name", metavar="NAME", help="results go to DIR/evaluations/NAME; made of the settings by default")
+  commands["export"].add_argument("--out", metavar="FOLDER", help="a new folder, or an earlier export")
   commands["list"].add_argument(
     "what", metavar="WHAT", nargs="?", help="methods, datasets, metrics, networks or experiments"
   )
@@ -205,6 +257,24 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   for command in commands.values():
     command.add_argument("--traceback", action="store_true", help="where an error comes from")
   return parser, commands
+
+
+def _count(text: str) -> int:
+  if not text.isdecimal():
+    raise argparse.ArgumentTypeError(f"needs a whole number, got {show(text)}")
+  return int(text)
+
+
+def _positive(text: str) -> int:
+  if not text.isdecimal() or int(text) < 1:
+    raise argparse.ArgumentTypeError(f"needs a whole number of at least 1, got {show(text)}")
+  return int(text)
+
+
+def _step(text: str) -> int | str:
+  if text != "best" and not text.isdecimal():
+    raise argparse.ArgumentTypeError(f'needs a round or "best", got {show(text)}')
+  return text if text == "best" else int(text)
 
 
 def _print_comparison(directories: Sequence[str]) -> None:

@@ -1,9 +1,17 @@
-"""Image files."""
+"""Image files: grids of samples, and films of them."""
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+
+from gan_jax.lab import rundir
+from gan_jax.lab.errors import StorageError
+
+CAPTION = 16  # pixels of the strip above a frame
+MOST_FRAMES = 60
 
 
 def tile(images: np.ndarray, *, columns: int = 8, scale: int | None = None, gap: int = 1) -> np.ndarray:
@@ -11,7 +19,7 @@ def tile(images: np.ndarray, *, columns: int = 8, scale: int | None = None, gap:
   n, height, width, channels = images.shape
   scale = scale or max(1, 32 // height)
   bad = ~np.isfinite(images).all(axis=-1)
-  pixels = np.clip(np.nan_to_num(images) * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
+  pixels = as_bytes(images)
   pixels = np.repeat(pixels, 3, axis=-1) if channels == 1 else pixels.copy()
   pixels[bad] = (255, 0, 255)
   pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
@@ -23,5 +31,50 @@ def tile(images: np.ndarray, *, columns: int = 8, scale: int | None = None, gap:
   return canvas
 
 
+def as_bytes(images: np.ndarray) -> np.ndarray:
+  """[-1, 1] -> uint8; what is not finite becomes an end of the range, or the middle."""
+  return np.clip(np.nan_to_num(images) * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
+
+
 def grid(images: np.ndarray, path: Path, *, columns: int = 8) -> None:
-  Image.fromarray(tile(images, columns=columns)).save(path)
+  """A PNG of `tile(images)`. StorageError: it cannot be written."""
+  content = io.BytesIO()
+  Image.fromarray(tile(images, columns=columns)).save(content, "PNG")
+  rundir.write(path, content.getvalue())
+
+
+def film(frames: Sequence[np.ndarray], path: Path, *, milliseconds: int = 120, captions: Sequence[str] = ()) -> None:
+  """A GIF that repeats for ever, of uint8 pictures `[h, w, 3]` of one size; grey ones keep every shade. StorageError: it cannot be written."""
+  shown = [_captioned(frame, caption) for frame, caption in zip(frames, captions, strict=True)] if captions else list(frames)
+  pictures = [_palette(frame) for frame in shown]
+  content = io.BytesIO()
+  pictures[0].save(content, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+  rundir.write(path, content.getvalue())
+
+
+def film_of_run(folder: Path) -> None:
+  """training.gif from the folder's round_*.png, of which up to 60 are shown, evenly spaced, the last among them; nothing without any.
+
+  StorageError: one of them cannot be read, or the film cannot be written.
+  """
+  found = sorted(folder.glob("round_*.png"), key=lambda path: (len(path.name), path.name))
+  if not found:
+    return
+  chosen = [found[number] for number in np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST_FRAMES)).round().astype(int))]
+  try:
+    frames = [np.asarray(Image.open(path).convert("RGB")) for path in chosen]
+  except OSError as error:
+    raise StorageError(f"{folder}: cannot read a picture of the run: {error}") from error
+  film(frames, folder / "training.gif", captions=[f"round {int(path.stem.removeprefix('round_')):,}" for path in chosen])
+
+
+def _captioned(frame: np.ndarray, caption: str) -> np.ndarray:
+  strip = Image.new("RGB", (frame.shape[1], CAPTION), "white")
+  ImageDraw.Draw(strip).text((3, 2), caption, fill="black", font=ImageFont.load_default())
+  return np.concatenate([np.asarray(strip), frame])
+
+
+def _palette(frame: np.ndarray) -> Image.Image:
+  picture = Image.fromarray(frame)
+  grey = (frame == frame[..., :1]).all()
+  return picture.convert("L") if grey else picture.quantize(256, dither=Image.Dither.NONE)

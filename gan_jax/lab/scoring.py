@@ -1,42 +1,104 @@
-"""What an arm leaves behind: the scores of its final evaluation, and pictures of its samples."""
+"""What an arm leaves behind: the scores of its final evaluation, and pictures of its samples and of their nearest training images."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from gan_jax import core, metrics
-from gan_jax.data.base import Data
+from gan_jax.data.base import Data, take
 from gan_jax.lab import config as configs
 from gan_jax.lab import pictures, resolve, rundir
+from gan_jax.lab.errors import StorageError
+from gan_jax.lab.program import Program
+from gan_jax.play import Sampler
 
 KEPT_SAMPLES = {True: 64, False: 512}  # images, points: samples kept for figures
+MOST_CLASSES = 16  # up to here a grid has one row a class
 LOOK_COLUMNS, LOOK_ROWS = 16, 4
+NEIGHBOURS = 5  # nearest training images shown beside each of SHOWN samples
+SHOWN = 8
+MOST_TRAINING, MOST_BYTES = 10_000, 2**28  # training images that neighbours are looked for in
+SPARE = 5
+COMPARED = 200  # of them, whose own nearest neighbour says how near is near
+
+
+def standards(directory: Path, experiments: Mapping[str, resolve.Experiment], evaluation: ConfigDict) -> None:
+  """DIR/perfect.json, what a perfect sampler of the training law would score in this very evaluation, and DIR/identities.json, what each value
+  hangs on beside its name; both are written once."""
+  experiment = next(iter(experiments.values()))
+  path = directory / "perfect.json"
+  if not path.exists():
+    settings = {"thresholds": tuple(evaluation.thresholds), "distances": evaluation.distances}
+    values = metrics.perfect(experiment.data, evaluation.num_samples, **settings, metrics=experiment.metrics)
+    rundir.write_json(path, {name: float(value) for name, value in values.items()})
+  if not (directory / "identities.json").exists():
+    names = list(rundir.read_json(path))
+    rundir.write_json(directory / "identities.json", metrics.identities(experiment.metrics, experiment.data, evaluation.num_samples, names=names))
 
 
 def score(
-  name: str, experiment: resolve.Experiment, config: ConfigDict, states: core.GanState, compiled: Any, keys: dict, folder: Path, title: str
-) -> None:
-  """The final evaluation, of raw and averaged weights: arms/ARM/results.csv, and samples for the figures."""
-  evaluation, seeds = config.evaluation, configs.seeds(config)
-  rows, all_counts, kept = [], [], np.zeros(())
+  name: str, experiment: resolve.Experiment, config: ConfigDict, states: core.GanState, compiled: Program, keys: dict, folder: Path, title: str,
+  step: int | None = None,
+) -> None:  # fmt: skip
+  """The final evaluation, of raw and averaged weights, at round `step` (the last one by default): FOLDER/results.csv, and in FOLDER/samples
+  final.npz (what the report shows), final_seedN.png and training.gif."""
+  evaluation, seeds, data = config.evaluation, configs.seeds(config), experiment.data
+  given = compiled.conditions(keys["evaluate"], evaluation.num_samples)
+  classes = np.asarray(given["condition"]) if data.num_classes is not None else None
+  rows, all_counts, raw = [], [], np.zeros(())
   for weights, chosen in {"raw": states, **({"ema": core.with_ema(states)} if states.ema else {})}.items():
-    samples = np.asarray(compiled.sample(chosen, keys["evaluate"], evaluation.num_samples))
-    for seed, drawn in zip(seeds, samples, strict=True):
-      values, counts = metrics.evaluate(drawn, experiment.data, thresholds=tuple(evaluation.thresholds), distances=evaluation.distances)
-      rows += [(title, name, seed, config.num_steps, weights, metric, repr(float(value))) for metric, value in values.items()]
+    samples = compiled.sample(chosen, keys["evaluate"], evaluation.num_samples, given)
+    for number, (seed, drawn) in enumerate(zip(seeds, samples, strict=True)):
+      values, counts = metrics.evaluate(
+        drawn, data, thresholds=tuple(evaluation.thresholds), distances=evaluation.distances, metrics=experiment.metrics,
+        conditions=None if classes is None else classes[number], **_halves(experiment, chosen, number),
+      )  # fmt: skip
+      rows += [(title, name, seed, step or config.num_steps, weights, metric, repr(float(value))) for metric, value in values.items()]
       all_counts += [counts] if weights == "raw" else []
-    kept = samples if weights == "raw" else kept
-  is_image = len(experiment.data.shape) == 3
-  kept = kept[:, : KEPT_SAMPLES[is_image]].astype(np.float32)
+    raw = samples if weights == "raw" else raw
+  columns, kept = _kept(raw, data, classes)
+  arrays = {"raw": kept.astype(np.float32), "mode_counts": np.asarray(all_counts), "columns": np.asarray(columns)}
   (folder / "samples").mkdir(parents=True, exist_ok=True)
-  np.savez_compressed(folder / "samples" / "final.npz", raw=kept, mode_counts=np.asarray(all_counts))
-  if is_image:
+  if len(data.shape) == 3:
+    arrays |= _with_neighbours(raw[:, :SHOWN], data)
     for seed, images in zip(seeds, kept, strict=True):
-      pictures.grid(images, folder / "samples" / f"final_seed{seed}.png")
+      pictures.grid(images, folder / "samples" / f"final_seed{seed}.png", columns=columns)
+    pictures.film_of_run(folder / "samples")
+  np.savez_compressed(folder / "samples" / "final.npz", **arrays)  # type: ignore[arg-type]
   rundir.write_rows(folder / "results.csv", rows)
+
+
+class Neighbours(NamedTuple):
+  images: np.ndarray  # [m, k, H, W, C]: the nearest training images of m samples, nearest first
+  distances: np.ndarray  # [m, k]
+
+
+def nearest(samples: np.ndarray, training: np.ndarray, k: int) -> Neighbours:
+  """The k training images [N, H, W, C] nearest to each sample [m, H, W, C]: Euclidean distance of pixels. Not finite pixels count as 0."""
+  flat, known = (np.nan_to_num(images.reshape(len(images), -1), posinf=0, neginf=0).astype(np.float32) for images in (samples, training))
+  squares = (known**2).sum(1) - 2 * flat @ known.T
+  close = np.argsort(squares, axis=1, kind="stable")[:, : k + SPARE]  # rounded; so a few more, sorted again exactly
+  distances = np.linalg.norm(flat[:, None].astype(np.float64) - known[close], axis=-1)
+  order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+  return Neighbours(training[np.take_along_axis(close, order, 1)], np.take_along_axis(distances, order, 1))
+
+
+def training_images(data: Data) -> np.ndarray:
+  """Up to 10,000 images of the training law (as many as fit in 256 MB), of a finite set all different ones: [N, H, W, C]."""
+  most = min(MOST_TRAINING, MOST_BYTES // (4 * int(np.prod(data.shape))))
+  key = jax.random.key(0)
+  if data.rows is None:
+    return np.asarray(data.sample(key, most)["image"])
+  index = np.unique(np.asarray(data.rows.index(key, 4 * most)), axis=0)
+  index = index[np.unique(np.linspace(0, len(index) - 1, min(len(index), most)).astype(int))]
+  examples = take(data.rows.source, index, data.rows.columns)
+  return np.asarray(data.rows.collate(jax.tree.map(jnp.asarray, examples))["image"])
 
 
 def look(folder: Path, step: int, samples: np.ndarray, data: Data) -> None:
@@ -51,7 +113,41 @@ def look(folder: Path, step: int, samples: np.ndarray, data: Data) -> None:
   blank = LOOK_COLUMNS * rows - shown.shape[1]
   shown = np.pad(shown, ((0, 0), (0, blank), *[(0, 0)] * 3), constant_values=1.0)
   try:
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
     pictures.grid(shown.reshape(-1, *shown.shape[2:]), folder / "samples" / f"round_{step:07d}.png", columns=LOOK_COLUMNS)
-  except OSError as error:
-    warnings.warn(f"{folder / 'samples'}: cannot write a picture ({error.strerror}); training goes on", stacklevel=2)
+  except StorageError as error:
+    warnings.warn(f"{error}; training goes on", stacklevel=2)
+
+
+def _halves(experiment: resolve.Experiment, states: core.GanState, number: int) -> dict[str, Any]:
+  """The generator of one seed as a function of the latent, for metrics that look for latents; nothing for one that takes conditions."""
+  sampler = experiment.game.sample
+  if not isinstance(sampler, Sampler) or set(experiment.data.abstract(1)) != {"image"}:
+    return {}
+  state = jax.tree.map(lambda leaf: leaf[number], states)
+  return {"generate": jax.tree_util.Partial(sampler.unconditional, state), "latent": sampler.latent}
+
+
+def _kept(samples: np.ndarray, data: Data, classes: np.ndarray | None) -> tuple[int, np.ndarray]:
+  """`(columns, samples [S, k, ...])` for figures: of few classes one row each, else the first."""
+  columns = 8
+  if classes is None or data.num_classes is None or data.num_classes > MOST_CLASSES or len(data.shape) != 3:
+    return columns, samples[:, : KEPT_SAMPLES[len(data.shape) == 3]]
+  kept = np.ones((len(samples), data.num_classes, columns, *data.shape), samples.dtype)  # white where a class has too few
+  for images, own, room in zip(samples, classes, kept, strict=True):
+    for number in range(data.num_classes):
+      found = images[own == number][:columns]
+      room[number, : len(found)] = found
+  return columns, kept.reshape(len(samples), -1, *data.shape)
+
+
+def _with_neighbours(samples: np.ndarray, data: Data) -> dict[str, np.ndarray]:
+  """`neighbours` [S, m, 1 + k, H, W, C] uint8 (each sample, then its nearest training images), `neighbour_distances` [S, m, k], and
+  `training_distance`: the median over training images of the distance to the nearest other one."""
+  training = training_images(data)
+  found = [nearest(images, training, NEIGHBOURS) for images in samples]
+  own = nearest(training[np.unique(np.linspace(0, len(training) - 1, COMPARED).astype(int))], training, 2)
+  shown = [np.concatenate([images[:, None], near.images], axis=1) for images, near in zip(samples, found, strict=True)]
+  return {
+    "neighbours": pictures.as_bytes(np.stack(shown)), "neighbour_distances": np.stack([near.distances for near in found]),
+    "training_distance": np.median(own.distances[:, -1]),
+  }  # fmt: skip
