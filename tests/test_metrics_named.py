@@ -105,6 +105,10 @@ def test_what_cannot_be_scored_is_one_clear_line_before_training():
   twice = {"one": metrics.vendi(pixels(), n=9), "two": metrics.vendi(pixels(), n=9)}
   with pytest.raises(ValueError, match="one and two both make vendi_q1_pixels_n9; keep one of them"):
     identities(twice, digits(), 9)
+  with pytest.raises(ValueError, match="digits has 1797 distinct examples; set n to at most that"):
+    identities({"v": metrics.vendi(pixels(), n=2000)}, digits(), 10_000)
+  with pytest.raises(ValueError, match="frechet needs more samples than features: random_conv has 256, n = 256"):
+    identities({"f": metrics.frechet(random_conv(features=(16, 64)), n=256)}, digits(), 10_000)
   with pytest.raises(ValueError, match=r"random_conv needs images, and ring is of shape \(2,\); use pixels"):
     identities({"f": metrics.frechet(random_conv())}, ring(), 10_000)
 
@@ -129,9 +133,10 @@ def test_no_real_example_is_compared_with_itself():
 def test_random_features_are_fixed_by_their_seed_and_the_last_batch_is_not_special():
   data, images = digits(), distinct_sample(digits(), 6, 0)
   one, other = (random_conv(seed, features=(16, 16))(data) for seed in (0, 1))
+  assert one.extract(images).shape == (6, one.size)
   assert one.identity != other.identity and one.identity == random_conv(0, features=(16, 16))(data).identity
   # Written down once: another machine, another process, the same features.
-  assert one.identity[:16] == "4e7b556732db8d3f" and one.extract(images).shape == (6, 64)
+  assert one.identity[:16] == "4e7b556732db8d3f"
   filled = np.concatenate([images, np.zeros((500, 8, 8, 1), np.float32)])
   np.testing.assert_array_equal(one.extract(filled)[:6], one.extract(images))
 

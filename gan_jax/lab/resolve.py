@@ -149,10 +149,12 @@ def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str
   Raises:
     UsageError: a metric that this evaluation cannot compute, by its key.
   """
-  made = {key: _make(call, {"cache": ArrayCache("data")}) for key, call in check_metrics(evaluation).items()}
+  made = _make_metrics(json.dumps((evaluation or {}).get("metrics") or {}))
   try:
     if made:
       measures.identities(made, data, evaluation["num_samples"])  # type: ignore[index]
+  except DataFormatError as error:
+    raise DataError(f"evaluation.metrics: {error}") from error
   except ValueError as error:
     raise UsageError(f"evaluation.metrics: {error}") from error
   return made
@@ -370,6 +372,13 @@ def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[
     kind = call.slot.replace("_", " ").removesuffix("s")
     raise UsageError(f"{call.where}: {call.function.__name__} gives a {type(made).__name__}, which is no {kind}")
   return made
+
+
+@functools.lru_cache(maxsize=8)
+def _make_metrics(section: str) -> dict[str, measures.Metric]:
+  """Arms share their evaluation: metrics, and the data they compare with, are built once."""
+  entries = {"metrics": as_dict(from_json(json.loads(section)))}
+  return {key: _make(call, {"cache": ArrayCache("data")}) for key, call in check_metrics(entries).items()}
 
 
 @functools.lru_cache(maxsize=8)

@@ -29,6 +29,7 @@ class Features(NamedTuple):
   name: str
   identity: str  # a hash of the network and its weights
   reserved: Mapping[str, str] = {}
+  size: int | None = None  # F, where it is known beforehand
 
   def title(self, prefix: str) -> str:
     """"fd" -> "fd_pixels", or the reserved name."""
@@ -128,8 +129,15 @@ def assignment(context: Context, samples: np.ndarray) -> Assignment:
 
 def identity_of(data: Data, names: tuple[str, ...], *, n: int | None, features: Features | None = None, reference: Data | None = None,
                 **settings: Any) -> dict[str, Identity]:
-  """The identity that all `names` share."""
+  """The identity that all `names` share.
+
+  ValueError: the real set has fewer than n examples.
+  """
   real = data if reference is None else reference
+  if n is not None and real.rows is not None:
+    index = jax.eval_shape(lambda: real.rows.index(jax.random.key(0), 1))  # type: ignore[union-attr]
+    if n > (most := len(real.rows.source) ** int(np.prod(index.shape))):
+      raise ValueError(f"{names[0]}: {real.name} has {most} distinct examples; set n to at most that")
   record = {
     "n_real": n, "n_fake": n, "real": real.name, "real_source": None if real.rows is None else real.rows.source.identity,
     "split": "training law" if reference is None else "reference",

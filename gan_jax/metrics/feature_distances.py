@@ -40,13 +40,16 @@ def frechet(features: Extractor, *, n: int = 5000, reference: Data | None = None
     extractor, other = features(context.data), against(context, reference)
     fake, finite = fake_features(context, extractor, samples, n)
     real = real_features(other, extractor, n)
-    if n <= real.shape[1]:
-      size = real.shape[1]
-      raise ValueError(f"frechet needs more samples than features: {extractor.name} has {size}, n = {n}; set a larger n, or use kernel_distance")
+    enough(extractor.name, real.shape[1])
     return {title(context.data): frechet_distance(fake, real) if finite.all() else np.inf}
 
   def identity(data: Data) -> dict[str, Identity]:
+    enough(features(data).name, features(data).size)
     return identity_of(data, (title(data),), n=n, features=features(data), reference=reference)
+
+  def enough(name: str, size: int | None) -> None:
+    if size is not None and n <= size:
+      raise ValueError(f"frechet needs more samples than features: {name} has {size}, n = {n}; set a larger n, or use kernel_distance")
 
   return Metric(score, identity, n)
 

@@ -28,7 +28,12 @@ def pixels() -> Extractor:
   >>> pixels()(ring()).extract(np.zeros((3, 2))).shape
   (3, 2)
   """
-  return lambda data: Features(lambda images: np.asarray(images).reshape(len(images), -1), "pixels", digest("pixels", tuple(data.shape)))
+
+  def extractor(data: Data) -> Features:
+    flatten = lambda images: np.asarray(images).reshape(len(images), -1)
+    return Features(flatten, "pixels", digest("pixels", tuple(data.shape)), size=int(np.prod(data.shape)))
+
+  return extractor
 
 
 def random_conv(seed: int = 0, features: tuple[int, ...] = (32, 64, 64)) -> Extractor:
@@ -50,7 +55,9 @@ def random_conv(seed: int = 0, features: tuple[int, ...] = (32, 64, 64)) -> Extr
       kernels.append((rng.standard_normal((3, 3, channels, width)) * np.sqrt(2 / (9 * channels))).astype(np.float32))
       channels = width
     apply = functools.partial(_convolve, tuple(kernels))
-    return Features(lambda images: in_batches(apply, images), "random_conv", digest("random_conv", GRID, SLOPE, tuple(data.shape), *kernels))
+    sides = [min(GRID, -(-side // 2 ** len(widths))) for side in data.shape[:2]]
+    identity = digest("random_conv", GRID, SLOPE, tuple(data.shape), *kernels)
+    return Features(lambda images: in_batches(apply, images), "random_conv", identity, size=sides[0] * sides[1] * channels)
 
   return extractor
 
