@@ -26,6 +26,7 @@ from gan_jax.lab.cache import ArrayCache
 from gan_jax.lab.config import Resolved, as_dict, from_json
 from gan_jax.lab.errors import DataError, GanJaxError, UsageError, blame, nearest
 from gan_jax.lab.schema import OPEN, Plain
+from gan_jax.metrics.base import Metric
 
 MODULES = {  # where a slot's names live; the last is searched last
   "data": ("gan_jax.data",),
@@ -78,7 +79,7 @@ class Experiment(NamedTuple):
   round_size: int
   shapes: core.GanState
   place: Callable[[str | None, Callable[[Any], Any] | None], core.Game]
-  metrics: Mapping[str, measures.Metric] = {}  # of evaluation.metrics, by key
+  metrics: Mapping[str, Metric] = {}  # of evaluation.metrics, by key
 
 
 class Call(NamedTuple):
@@ -143,7 +144,7 @@ def build_game(config: Mapping[str, Plain]) -> core.Game:
   return _make(game, _make_slots(slots, ()))
 
 
-def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str, measures.Metric]:
+def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str, Metric]:
   """The metrics that evaluation.metrics names, held against the data and the number of samples.
 
   Raises:
@@ -375,7 +376,7 @@ def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[
 
 
 @functools.lru_cache(maxsize=8)
-def _make_metrics(section: str) -> dict[str, measures.Metric]:
+def _make_metrics(section: str) -> dict[str, Metric]:
   """Arms share their evaluation: metrics, and the data they compare with, are built once."""
   entries = {"metrics": as_dict(from_json(json.loads(section)))}
   return {key: _make(call, {"cache": ArrayCache("data")}) for key, call in check_metrics(entries).items()}

@@ -16,7 +16,6 @@ can stand in a config: evaluation = {"metrics": {"vendi": {"features": {"name": 
 1.0
 """
 
-from gan_jax.metrics.base import Context, Features, Metric
 from gan_jax.metrics.bins import ndb
 from gan_jax.metrics.classes import confidence_sweep, per_class
 from gan_jax.metrics.duplicates import birthday
@@ -30,6 +29,6 @@ from gan_jax.metrics.similarity import ms_ssim
 from gan_jax.metrics.spectra import vendi
 
 __all__ = [
-  "Context", "Features", "Metric", "birthday", "classifier", "confidence_sweep", "density_coverage", "evaluate", "frechet", "identities", "ivom",
-  "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels", "precision_recall", "random_conv", "vendi",
+  "birthday", "classifier", "confidence_sweep", "density_coverage", "evaluate", "frechet", "identities", "ivom", "kernel_distance", "kmeans_modes",
+  "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels", "precision_recall", "random_conv", "vendi",
 ]  # fmt: skip
