@@ -39,8 +39,9 @@ def pixels() -> Extractor:
 def random_conv(seed: int = 0, features: tuple[int, ...] = (32, 64, 64)) -> Extractor:
   """A convolutional network with random weights, fixed by a seed.
 
-  3x3 kernels of stride 2 and leaky ReLU, one layer for each of `features`; the last one is averaged over a grid of 2x2. Nothing is trained and nothing is downloaded, so it favours no data set; Naeem et al., 2020 (arXiv:2002.09797), use random networks for data
-  that ImageNet has not seen. The weights are numpy's of that seed, scaled by sqrt(2 / fan_in), and their hash is the identity.
+  3x3 kernels of stride 2 and leaky ReLU, one layer for each of `features`; the last one is averaged over a grid of 2x2. Nothing is trained and
+  nothing is downloaded, so it favours no data set; Naeem et al., 2020 (arXiv:2002.09797), use random networks for data that ImageNet has not
+  seen. The weights are numpy's of that seed, scaled by sqrt(2 / fan_in), and their hash is the identity.
 
   ValueError: data that are no images.
   """
