@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -153,7 +154,12 @@ def _build(name: str, place: str | None) -> None:
   if not sys.stderr.isatty():
     tensorflow_datasets.disable_progress_bar()
   downloader.MAX_RETRIES = RETRIES
-  builder = tensorflow_datasets.builder(name, data_dir=place, file_format="array_record")
+  with tempfile.TemporaryDirectory() as scratch:
+    tempfile.tempdir = scratch  # every builder leaves an empty folder in the system's
+    try:
+      builder = tensorflow_datasets.builder(name, data_dir=place, file_format="array_record")
+    finally:
+      tempfile.tempdir = None
   with _no_leftovers(str(builder.data_dir_root), str(builder.data_path.parent)):
     builder.download_and_prepare()
 

@@ -46,10 +46,11 @@ def header(path: str) -> Header:
 
 def read(path: str, channels: int, size: int | None = None) -> np.ndarray:
   """The picture in a file as uint8 [H, W, channels]; see `decode`."""
-  if plain(path).st_size > MAX_FILE:
+  length = plain(path).st_size
+  if length > MAX_FILE:
     raise DataFormatError(f"{path}: more than {MAX_FILE:,} bytes for one picture")
   with open(path, "rb") as file:
-    return decode(file.read(MAX_FILE), path, channels, size)
+    return decode(file.read(length), path, channels, size)
 
 
 def decode(raw: bytes, where: str, channels: int, size: int | None = None) -> np.ndarray:
@@ -82,7 +83,7 @@ def from_array(pixels: np.ndarray, where: str, channels: int, size: int | None =
 
 def convert(image: Image.Image, channels: int) -> Image.Image:
   """The picture upright, as mode L (channels 1) or RGB (3), by the rules above."""
-  image = ImageOps.exif_transpose(image)
+  image = ImageOps.exif_transpose(image) if image.format == "JPEG" else image
   if image.mode[0] in "IF":  # I;16 and its kin
     image = Image.fromarray(((np.asarray(image).astype(np.int64).clip(0, 65535) * 255 + 32767) // 65535).astype(np.uint8))
   elif image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
@@ -117,7 +118,7 @@ def _opened(where: str, file: IO[bytes]) -> Image.Image:
 
 def _header(image: Image.Image) -> Header:
   width, height = image.size
-  if image.getexif().get(ORIENTATION) in SIDEWAYS:
+  if image.format == "JPEG" and image.getexif().get(ORIENTATION) in SIDEWAYS:
     width, height = height, width
   grey = image.mode[0] in "1LIF" and image.mode != "LAB"
   if image.mode == "P":

@@ -3,11 +3,12 @@
 import functools
 import os
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from gan_jax.data.base import CHUNK, DataFormatError
+from gan_jax.data.base import DataFormatError
 from gan_jax.data.sources import files, pictures
 
 NAME = re.compile(r"[a-z0-9_]+(/[\w.+-]+)*(:[\w.+-]+)?")
@@ -42,32 +43,39 @@ class Prepared:
     """[N] int32; reads every record, without decoding pictures."""
     if self._label is None:
       return None
-    return np.array([record[self._label] for start in range(0, len(self), CHUNK)
-                     for record in self._records(range(start, min(start + CHUNK, len(self))))], np.int32)
+    return self._numbers([record[self._label] for record in self._records(range(len(self)))])
 
   def __len__(self) -> int:
     return len(self.records)
 
   def rows(self, index: np.ndarray) -> dict[str, np.ndarray]:
     out = np.empty((len(index), *self.shape), np.uint8)
-    records = self._records(index)
+    records = list(self._records(index))
     for row, (i, record) in enumerate(zip(index, records, strict=True)):
       where, image = f"{self.name} example {i}", record[self._image]
-      if isinstance(image, np.ndarray):
+      if isinstance(image, bytes):
+        image = pictures.decode(image, where, self.shape[-1], self.size)
+      elif isinstance(image, np.ndarray):  # a Tensor feature
         image = pictures.from_array(image, where, self.shape[-1], self.size)
       else:
-        image = pictures.decode(image, where, self.shape[-1], self.size)
+        raise DataFormatError(f"{self.root}: damaged: {where} holds no picture")
       if image.shape != self.shape:
         raise DataFormatError(f"{where}: of shape {image.shape}, and the set's is {self.shape}; set size")
       out[row] = image
     found = {"image": out}
     if self._label is not None:
-      found["label"] = np.array([record[self._label] for record in records], np.int32)
+      found["label"] = self._numbers([record[self._label] for record in records])
     return found
 
-  def _records(self, index: Any) -> list[dict[str, Any]]:
+  def _numbers(self, values: list[Any]) -> np.ndarray:
+    labels = np.array(values)
+    if labels.dtype.kind not in "iu" or labels.min() < -1 or labels.max() >= len(self.classes):
+      raise DataFormatError(f"{self.root}: damaged: labels are whole numbers of 0 to {len(self.classes) - 1}, or -1 where there is none")
+    return labels.astype(np.int32)
+
+  def _records(self, index: Iterable[int]) -> Iterator[dict[str, Any]]:
     try:
-      return [self.records[int(i)] for i in index]
+      yield from (self.records[int(i)] for i in index)
     except Exception as error:  # the reader's own, of every kind
       raise DataFormatError(f"{self.root}: damaged: {error}") from error
 
