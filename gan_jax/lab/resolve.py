@@ -103,7 +103,7 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
 
   Raises:
     UsageError: a name, setting, slot or player that does not fit, or a batch that does not divide into packs.
-    DataError: the data cannot be read.
+    DataError: the data cannot be read, or are fewer than a batch.
   """
   values = as_dict(config)
   plan = check(values)
@@ -131,6 +131,9 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
       f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}'
     )
   size = round_size(values, game)
+  batch = size // core.slices_per_round(game)
+  if data.rows is not None and len(data.rows.source) < batch:
+    raise DataError(f"data: {data.name} holds {len(data.rows.source):,} examples, fewer than a batch of {batch:,}")
   return Experiment(data, game, size, trace(data, game, size), place, load_metrics(values.get("evaluation"), data))
 
 
