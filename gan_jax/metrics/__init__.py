@@ -22,6 +22,7 @@ from gan_jax.metrics.duplicates import birthday
 from gan_jax.metrics.evaluation import evaluate, identities, perfect
 from gan_jax.metrics.feature_distances import frechet, kernel_distance
 from gan_jax.metrics.features import classifier, pixels, random_conv
+from gan_jax.metrics.inception_2015 import inception
 from gan_jax.metrics.monitor import kmeans_modes, monitor
 from gan_jax.metrics.neighbours import density_coverage, precision_recall
 from gan_jax.metrics.recovery import ivom
@@ -29,6 +30,6 @@ from gan_jax.metrics.similarity import ms_ssim
 from gan_jax.metrics.spectra import vendi
 
 __all__ = [
-  "birthday", "classifier", "confidence_sweep", "density_coverage", "evaluate", "frechet", "identities", "ivom", "kernel_distance", "kmeans_modes",
-  "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels", "precision_recall", "random_conv", "vendi",
+  "birthday", "classifier", "confidence_sweep", "density_coverage", "evaluate", "frechet", "identities", "inception", "ivom", "kernel_distance",
+  "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels", "precision_recall", "random_conv", "vendi",
 ]  # fmt: skip
