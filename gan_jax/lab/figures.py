@@ -48,7 +48,8 @@ FEW_SEEDS = 5  # up to here the band is the range, above it the middle half
 class ArmView(NamedTuple):
   """What the figures need of an arm.
 
-  curves: seed -> (steps, modes). samples: [S, n, ...] and mode_counts: [S, K], of the S `seeds`.
+  curves: seed -> (steps, modes). samples: [S, n, ...] and mode_counts: [S, K], of the S `seeds`. neighbours: [S, m, 1 + k, H, W, C] uint8, images
+  and the k training images nearest to each, at neighbour_distances [S, m, k]; training_distance: that of training images to each other.
   """
 
   name: str
@@ -58,6 +59,9 @@ class ArmView(NamedTuple):
   seeds: list[int]
   samples: np.ndarray | None
   mode_counts: np.ndarray | None
+  neighbours: np.ndarray | None = None
+  neighbour_distances: np.ndarray | None = None
+  training_distance: float | None = None
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -36,11 +36,20 @@ def as_bytes(images: np.ndarray) -> np.ndarray:
   return np.clip(np.nan_to_num(images) * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
 
 
-def grid(images: np.ndarray, path: Path, *, columns: int = 8) -> None:
-  """A PNG of `tile(images)`. StorageError: it cannot be written."""
-  content = io.BytesIO()
-  Image.fromarray(tile(images, columns=columns)).save(content, "PNG")
+def grid(images: np.ndarray, path: Path, *, columns: int = 8, rows: Sequence[str] = ()) -> None:
+  """A PNG of `tile(images)`, with a name before each of its rows. StorageError: it cannot be written."""
+  canvas, content = tile(images, columns=columns), io.BytesIO()
+  Image.fromarray(_named_rows(canvas, rows) if rows else canvas).save(content, "PNG")
   rundir.write(path, content.getvalue())
+
+
+def by_class(images: np.ndarray, classes: np.ndarray, num_classes: int, columns: int) -> np.ndarray:
+  """The first `columns` images of each class, class by class, `[num_classes * columns, ...]`; white where a class has too few."""
+  kept = np.ones((num_classes, columns, *images.shape[1:]), images.dtype)
+  for number, room in enumerate(kept):
+    found = images[classes == number][:columns]
+    room[: len(found)] = found
+  return kept.reshape(-1, *images.shape[1:])
 
 
 def film(frames: Sequence[np.ndarray], path: Path, *, milliseconds: int = 120, captions: Sequence[str] = ()) -> None:
@@ -66,6 +75,15 @@ def film_of_run(folder: Path) -> None:
   except OSError as error:
     raise StorageError(f"{folder}: cannot read a picture of the run: {error}") from error
   film(frames, folder / "training.gif", captions=[f"round {int(path.stem.removeprefix('round_')):,}" for path in chosen])
+
+
+def _named_rows(canvas: np.ndarray, rows: Sequence[str]) -> np.ndarray:
+  font, height = ImageFont.load_default(), len(canvas) / len(rows)
+  width = int(max(font.getlength(name) for name in rows)) + 8
+  margin = Image.new("RGB", (width, len(canvas)), "white")
+  for number, name in enumerate(rows):
+    ImageDraw.Draw(margin).text((width - 4, (number + 0.5) * height), name, fill="black", font=font, anchor="rm")
+  return np.concatenate([np.asarray(margin), canvas], axis=1)
 
 
 def _captioned(frame: np.ndarray, caption: str) -> np.ndarray:

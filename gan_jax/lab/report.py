@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.lab import document, figures, histograms, rundir, sample_figures, tables
+from gan_jax.lab import document, figures, histograms, pictures, rundir, sample_figures, scoring, tables
 from gan_jax.lab import summary as summaries
 from gan_jax.lab.errors import UsageError
 from gan_jax.lab.page import Picture
@@ -59,9 +59,9 @@ def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: st
   folder = Path(out) if out is not None else runs[0].directory
   if len(runs) == 1 and folder == runs[0].directory:
     rundir.write(folder / "summary.json", summaries.to_json(summary).encode())
-  pictures = draw(summary, sources, folder / "figures")
-  rundir.write(folder / "report.md", document.markdown(summary, runs, sources, pictures).encode())
-  rundir.write(folder / "report.html", document.html(summary, runs, sources, pictures).encode())
+  drawn = draw(summary, sources, folder / "figures")
+  rundir.write(folder / "report.md", document.markdown(summary, runs, sources, drawn).encode())
+  rundir.write(folder / "report.html", document.html(summary, runs, sources, drawn).encode())
   return folder / "report.html"
 
 
@@ -95,6 +95,18 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
     )
   )
   shown.append(("samples", *_samples_figure(arms, chosen, data)))
+  near = [arm for arm in arms if arm.neighbours is not None]
+  if near:
+    shown.append(
+      (
+        "nearest_training_images",
+        "Nearest training images",
+        "Left, samples (raw weights, the seed with the median number of modes); beside each, the training images nearest to it in pixels, of up to"
+        f" {scoring.MOST_TRAINING:,}. A sample at distance 0 is a copy of a training image; from one training image to the nearest other the median"
+        f" distance is {float(near[0].training_distance or 0):.3g}.",
+        sample_figures.nearest(near, chosen),
+      )
+    )
   modes = data.modes if data is not None else None
   if modes is not None:
     p = np.asarray(modes.probabilities, float)
@@ -113,13 +125,13 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
         histograms.mode_histograms(arms, probabilities=p, num_samples=summary["num_samples"]),
       )
     )
-  pictures = []
+  drawn = []
   for stem, title, caption, figure in shown:
     if figure is not None:
       folder.mkdir(parents=True, exist_ok=True)
       figures.save(figure, folder / f"{stem}.png")
-      pictures.append(Picture(folder / f"{stem}.png", title, caption, round(100 * figure.get_figwidth())))
-  return pictures
+      drawn.append(Picture(folder / f"{stem}.png", title, caption, round(100 * figure.get_figwidth())))
+  return drawn
 
 
 def median_seed(summary: Mapping[str, Any], arm: figures.ArmView) -> int:
@@ -134,11 +146,13 @@ def median_seed(summary: Mapping[str, Any], arm: figures.ArmView) -> int:
 
 def _view(name: str, summary: Mapping[str, Any], run: summaries.Run, arm: str) -> figures.ArmView:
   samples = counts = None
+  beside: dict[str, Any] = {}
   path = run.directory / "arms" / arm / "samples" / "final.npz"
   if path.is_file():
     with np.load(path, allow_pickle=False) as stored:
       samples = stored["raw"] if "raw" in stored else None
       counts = stored["mode_counts"] if "mode_counts" in stored else None
+      beside = {name: stored[name] for name in ("neighbours", "neighbour_distances", "training_distance") if name in stored}
   info = summary["info"][name]
   seeds = [int(seed) for seed in run.status.get(arm, {}).get("seeds") or summary["seeds"]]
   size = next((len(part) for part in (samples, counts) if part is not None), 0)
@@ -150,6 +164,7 @@ def _view(name: str, summary: Mapping[str, Any], run: summaries.Run, arm: str) -
     seeds if len(seeds) == size else list(range(size)),
     samples if size else None,
     counts if size else None,
+    **(beside if size else {}),
   )
 
 
@@ -170,9 +185,10 @@ def _samples_figure(arms: Sequence[figures.ArmView], chosen: Mapping[str, int], 
       f"Raw weights at the last round, the seed with the median number of modes, {most} samples a panel.",
       sample_figures.scatter(arms, chosen, real=real, centers=centers, assign=modes.assign if modes is not None else None),
     )
+  rows = " One row a class." if data is not None and _one_row_a_class(data) else ""
   return (
     "Samples",
-    "Raw weights at the last round, the seed with the median number of modes.",
+    f"Raw weights at the last round, the seed with the median number of modes.{rows}",
     sample_figures.image_grids(arms, chosen, real=real),
   )
 
@@ -182,4 +198,11 @@ def _real(data: Any, count: int) -> np.ndarray | None:
     return None
   import jax
 
-  return np.asarray(data.sample(jax.random.key(0), count)["image"])
+  if not _one_row_a_class(data):
+    return np.asarray(data.sample(jax.random.key(0), count)["image"])
+  batch = data.sample(jax.random.key(0), 50 * data.num_classes)
+  return pictures.by_class(np.asarray(batch["image"]), np.asarray(batch["condition"]), data.num_classes, sample_figures.GRID)
+
+
+def _one_row_a_class(data: Any) -> bool:
+  return data.num_classes is not None and data.num_classes <= scoring.MOST_CLASSES and len(data.shape) == 3

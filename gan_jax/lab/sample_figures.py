@@ -64,7 +64,7 @@ def scatter(
 
 
 def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndarray | None) -> Figure:
-  """Images [S, n, h, w, c] in [-1, 1] of the chosen seed of each arm, up to 8 x 8 a panel."""
+  """Images [S, n, h, w, c] in [-1, 1] of the chosen seed of each arm, in rows of 8."""
   with rc_context(STYLE):
     figure, axes = panels(len(arms) + (real is not None), columns=4, share=False)
     if real is not None:
@@ -91,6 +91,28 @@ def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.
     return figure
 
 
+def nearest(arms: Sequence[ArmView], chosen: Mapping[str, int]) -> Figure:
+  """Samples of the chosen seed of each arm, each followed by the training images nearest to it, and how near those are."""
+  with rc_context(STYLE):
+    figure, axes = panels(len(arms), columns=4, share=False)
+    for ax, arm in zip(axes, arms, strict=True):
+      title(ax, arm)
+      ax.set_axis_off()
+      if arm.neighbours is None or arm.neighbour_distances is None:
+        absent(ax)
+        continue
+      number = arm.seeds.index(chosen[arm.name])
+      shown = arm.neighbours[number].astype(np.float32) / 127.5 - 1
+      count = shown.shape[1]
+      canvas = pictures.tile(shown.reshape(-1, *shown.shape[2:]), columns=count, gap=5)
+      width = (canvas.shape[1] - 5) // count
+      canvas = np.insert(canvas, [width] * (width // 4), 255, axis=1)  # sets the samples apart
+      ax.imshow(canvas, interpolation="nearest")
+      note = f"seed {chosen[arm.name]}, median distance {np.median(arm.neighbour_distances[number, :, 0]):.3g}"
+      ax.text(0.5, -0.02, note, transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
+    return figure
+
+
 def _of_seed(arm: ArmView, chosen: Mapping[str, int]) -> np.ndarray:
   return np.asarray(arm.samples)[arm.seeds.index(chosen[arm.name])]
 
@@ -113,4 +135,4 @@ def _points(ax, points: np.ndarray, centers, assign, middle=None, reach=None) ->
 
 
 def _images(ax, images: np.ndarray) -> None:
-  ax.imshow(pictures.tile(np.asarray(images)[: GRID * GRID], columns=GRID, gap=5), interpolation="nearest")
+  ax.imshow(pictures.tile(np.asarray(images), columns=GRID, gap=5), interpolation="nearest")

@@ -17,7 +17,7 @@ from gan_jax.lab.errors import StorageError, UsageError, nearest, show
 from gan_jax.lab.program import program, seed_keys
 from gan_jax.play import Sampler
 
-KINDS = {".png": 64, ".npz": 64, ".gif": 16}  # what --out may be, and how many examples it holds by default
+KINDS = {".png": (64, 8), ".npz": (64, 8), ".gif": (16, 3)}  # what --out may be; how many examples it holds by default, and how many of each class
 STOPS, FRAMES_BETWEEN = 4, 12  # of a walk: latents it passes, and frames from one to the next
 COLUMNS = 8
 
@@ -34,7 +34,7 @@ def sample(
   Args:
     seed: one of the run's seeds, by default the first.
     weights: "raw" or "ema".
-    num: examples; 64, or 16 in a walk. Cut down to whole rows where there is one row a class.
+    num: examples; by default 64 (8 of each class), or 16 (3) in a walk. Cut down to whole rows where there is one row a class.
     step: a round that has a checkpoint, "best", or None for the newest.
     condition: a class, by number or name.
 
@@ -52,7 +52,9 @@ def sample(
     what = "a .gif shows images" if path.suffix == ".gif" else "a .png shows images, or points of the plane"
     raise UsageError(f"--out={path}: {data.name} holds points of shape {data.shape}, and {what}; use .npz")
   number, state = stored.one_seed(trained, seed, weights)
-  keys, count = seed_keys((number,))["evaluate"], num or KINDS[path.suffix]
+  keys = seed_keys((number,))["evaluate"]
+  default, of_each = KINDS[path.suffix]
+  count = num or (default if condition is not None or data.num_classes is None else of_each * data.num_classes)
   columns, classes = _classes(data, count, condition)
   compiled = program(trained.experiment)
   given = compiled.conditions(keys, count) if classes is None else {"condition": jnp.asarray(classes)[None]}
@@ -71,7 +73,8 @@ def sample(
     np.savez(content, samples=drawn, **{name: np.asarray(value[0]) for name, value in given.items()})  # type: ignore[arg-type]
     rundir.write(path, content.getvalue())
   elif len(data.shape) == 3:
-    pictures.grid(drawn, path, columns=columns)
+    names = data.rows.source.classes if data.rows is not None and classes is not None and condition is None else ()
+    pictures.grid(drawn, path, columns=columns, rows=names if len(names) * columns == count else ())
   else:
     _points(drawn, data, arm, number, path)
   return path

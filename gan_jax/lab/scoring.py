@@ -20,6 +20,7 @@ from gan_jax.play import Sampler
 
 KEPT_SAMPLES = {True: 64, False: 512}  # images, points: samples kept for figures
 MOST_CLASSES = 16  # up to here a grid has one row a class
+COLUMNS = 8
 LOOK_COLUMNS, LOOK_ROWS = 16, 4
 NEIGHBOURS = 5  # nearest training images shown beside each of SHOWN samples
 SHOWN = 8
@@ -62,13 +63,13 @@ def score(
       rows += [(title, name, seed, step or config.num_steps, weights, metric, repr(float(value))) for metric, value in values.items()]
       all_counts += [counts] if weights == "raw" else []
     raw = samples if weights == "raw" else raw
-  columns, kept = _kept(raw, data, classes)
-  arrays = {"raw": kept.astype(np.float32), "mode_counts": np.asarray(all_counts), "columns": np.asarray(columns)}
+  kept = _kept(raw, data, classes).astype(np.float32)
+  arrays = {"raw": kept, "mode_counts": np.asarray(all_counts)}
   (folder / "samples").mkdir(parents=True, exist_ok=True)
   if len(data.shape) == 3:
     arrays |= _with_neighbours(raw[:, :SHOWN], data)
     for seed, images in zip(seeds, kept, strict=True):
-      pictures.grid(images, folder / "samples" / f"final_seed{seed}.png", columns=columns)
+      pictures.grid(images, folder / "samples" / f"final_seed{seed}.png", columns=COLUMNS)
     pictures.film_of_run(folder / "samples")
   np.savez_compressed(folder / "samples" / "final.npz", **arrays)  # type: ignore[arg-type]
   rundir.write_rows(folder / "results.csv", rows)
@@ -127,17 +128,11 @@ def _halves(experiment: resolve.Experiment, states: core.GanState, number: int) 
   return {"generate": jax.tree_util.Partial(sampler.unconditional, state), "latent": sampler.latent}
 
 
-def _kept(samples: np.ndarray, data: Data, classes: np.ndarray | None) -> tuple[int, np.ndarray]:
-  """`(columns, samples [S, k, ...])` for figures: of few classes one row each, else the first."""
-  columns = 8
+def _kept(samples: np.ndarray, data: Data, classes: np.ndarray | None) -> np.ndarray:
+  """Samples `[S, k, ...]` for figures: of few classes a row of 8 each, else the first."""
   if classes is None or data.num_classes is None or data.num_classes > MOST_CLASSES or len(data.shape) != 3:
-    return columns, samples[:, : KEPT_SAMPLES[len(data.shape) == 3]]
-  kept = np.ones((len(samples), data.num_classes, columns, *data.shape), samples.dtype)  # white where a class has too few
-  for images, own, room in zip(samples, classes, kept, strict=True):
-    for number in range(data.num_classes):
-      found = images[own == number][:columns]
-      room[number, : len(found)] = found
-  return columns, kept.reshape(len(samples), -1, *data.shape)
+    return samples[:, : KEPT_SAMPLES[len(data.shape) == 3]]
+  return np.stack([pictures.by_class(images, own, data.num_classes, COLUMNS) for images, own in zip(samples, classes, strict=True)])
 
 
 def _with_neighbours(samples: np.ndarray, data: Data) -> dict[str, np.ndarray]:
