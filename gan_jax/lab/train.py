@@ -12,14 +12,13 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from gan_jax import metrics
 from gan_jax.lab import config as configs
 from gan_jax.lab import distributed, progress, report, resolve, rundir
 from gan_jax.lab import strategy as strategies
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import DataError, GanJaxError, NumericsError, Preempted
 from gan_jax.lab.program import Program, feeds, program, seed_keys
-from gan_jax.lab.scoring import look, score
+from gan_jax.lab.scoring import look, score, standards
 from gan_jax.lab.watch import Watch
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -44,7 +43,7 @@ def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False,
     distributed.lead(lambda: stack.enter_context(rundir.opened(directory, resolved)))
     stopped = stack.enter_context(stop_signal())
     show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first()))
-    distributed.lead(lambda: _write_perfect(directory, experiments, resolved.base))
+    distributed.lead(lambda: standards(directory, experiments, resolved.base.evaluation))
     for name, experiment in experiments.items():
       folder = directory / "arms" / name
       if distributed.lead(lambda: _status(folder).get("status")) == "done":
@@ -162,16 +161,6 @@ def _first_line(error: BaseException) -> str:
 def _write_failure(name: str, folder: Path, reason: str, trace: str) -> None:
   rundir.write(folder / "error.txt", trace)
   rundir.write_json(folder / "status.json", {"arm": name, "status": "failed", "error": reason})
-
-
-def _write_perfect(directory: Path, experiments: dict[str, resolve.Experiment], base: ConfigDict) -> None:
-  """DIR/perfect.json: what a perfect sampler of the training law would score in this very evaluation."""
-  path = directory / "perfect.json"
-  if not path.exists():
-    data = next(iter(experiments.values())).data
-    evaluation = base.evaluation
-    values = metrics.perfect(data, evaluation.num_samples, thresholds=tuple(evaluation.thresholds), distances=evaluation.distances)
-    rundir.write_json(path, {name: float(value) for name, value in values.items()})
 
 
 def _status(folder: Path) -> dict[str, Any]:
