@@ -99,7 +99,9 @@ def test_the_lint_sees_what_it_should():
 
 
 def test_nothing_outside_the_lab_prints_or_opens_a_file():
+  """Sources of data open the files that they are named for; they print nothing either."""
   for path in FILES:
-    if "lab" not in path.relative_to(PACKAGE).parts[0]:
+    parts = path.relative_to(PACKAGE).parts
+    if "lab" not in parts[0]:
       calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
-      assert not calls & {"print", "open"}, path
+      assert not calls & ({"print"} if parts[:2] == ("data", "sources") else {"print", "open"}), path

@@ -91,7 +91,10 @@ class Source(Protocol):
 
 
 class Rows(NamedTuple):
-  """How batches are made of a source. Wrappers (`stacked`, `long_tail`) put another index law, or another collation, in its place."""
+  """How batches are made of a source. Wrappers (`stacked`, `long_tail`) put another index law, or another collation, in its place.
+
+  An index law is run on the host and on devices, so it must be exact: integers and comparisons, no logarithms (`jax.random.categorical`).
+  """
 
   source: Source
   index: Callable[[Array, int], Array]  # type: ignore[assignment]  # (key, n) -> int32 [n] or [n, k]; pure JAX

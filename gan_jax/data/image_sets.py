@@ -14,8 +14,9 @@ FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 def images(path: str, split: str = "train", *, condition: Literal["label", "source", "caption"] | None = None, size: int | None = None,
            channels: Literal[1, 3] | None = None, length: int = 16, device_bytes: int = DEVICE_BYTES) -> Data:
-  """The images of a folder or a file; its kind is recognised by what it holds (`sources.kind`): IDX, npz, npy, pictures in class folders, pairs
-  in A/ and B/, pictures with captions.jsonl, or a prepared TFDS set.
+  """The images of a folder or a file, of a kind that is recognised by what it holds.
+
+  IDX files, npz, npy, pictures in class folders, pairs in A/ and B/, pictures with captions.jsonl, or a prepared TFDS set (`sources.kind`).
 
   condition: what a batch carries as "condition": the class ("label", int32 [n]), the other picture of a pair ("source", float32
     [n, H', W', C'] in [-1, 1]) or the caption's words ("caption", int32 [n, length], `tokens.tokenised`).
@@ -45,8 +46,11 @@ def fashion_mnist(split: Literal["train", "test"] = "train", *, path: str | None
 
 def cifar10(split: Literal["train", "test"] = "train", *, path: str | None = None, condition: Literal["label"] | None = None,
             device_bytes: int = DEVICE_BYTES) -> Data:
-  """CIFAR-10, 50,000 and 10,000 photographs of 32 x 32 in ten classes: from `path` (any kind that `images` reads), by default
-  $GAN_JAX_DATA/cifar10, or, where that is not there, as TFDS has prepared it (`gan-jax data prepare cifar10`)."""
+  """CIFAR-10, 50,000 and 10,000 photographs of 32 x 32 in ten classes, from a path or as TFDS has prepared it.
+
+  path: of any kind that `images` reads; by default $GAN_JAX_DATA/cifar10, or, where that is not there, the TFDS set (`gan-jax data prepare
+    cifar10`). condition etc.: as in `images`.
+  """
   place = path or _place("cifar10")
   source: Source = sources.source(place, split) if place and (path or os.path.exists(place)) else sources.tfds("cifar10", split)
   if source.shape != (32, 32, 3):
