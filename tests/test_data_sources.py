@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 
 import jax
 import numpy as np
@@ -310,7 +311,12 @@ def prepare(folder, name, made, num_classes, num_test):
   with tfds.core.registered.skip_registration():
     builder = type("Made", (tfds.core.GeneratorBasedBuilder,), members)
   tfds.disable_progress_bar()
-  builder(data_dir=str(folder), file_format="array_record").download_and_prepare()
+  folder.mkdir(exist_ok=True)
+  tempfile.tempdir = str(folder)  # every builder leaves an empty folder in the system's
+  try:
+    builder(data_dir=str(folder), file_format="array_record").download_and_prepare()
+  finally:
+    tempfile.tempdir = None
 
 
 @pytest.fixture(scope="module")
