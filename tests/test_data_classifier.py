@@ -12,7 +12,7 @@ from gan_jax.data.base import LEVELS
 from gan_jax.data.classifier import HIDDEN, Network, classifier
 from gan_jax.data.sources import memory
 
-STEPS = 60
+STEPS = 120
 needs_data = pytest.mark.skipif(not os.path.isdir(os.path.join(os.environ.get("GAN_JAX_DATA", ""), "mnist")), reason="GAN_JAX_DATA has no mnist")
 
 

@@ -48,11 +48,13 @@ def stacked(of: Data, *, triples: int | None = None, seed: int = 0, minimum_accu
   ValueError: as `labelled`; images in colour, a condition, or a mode that no triple shows.
 
   >>> from gan_jax.data import sklearn_digits
-  >>> data = stacked(sklearn_digits(), classifier_steps=60)
+  >>> data = stacked(sklearn_digits(), classifier_steps=100)
   >>> data.shape, len(data.modes.probabilities)
   ((8, 8, 3), 1000)
   """
-  single = of if of.modes is not None else labelled(of, minimum_accuracy=minimum_accuracy, classifier_steps=classifier_steps, cache=cache)
+  single = of
+  if of.modes is None or of.rows is None:
+    single = labelled(of, minimum_accuracy=minimum_accuracy, classifier_steps=classifier_steps, cache=cache)
   rows, modes = single.rows, single.modes
   if rows is None or modes is None or not isinstance(modes.classifier, Classifier) or of.shape[-1] != 1:
     raise ValueError(f"stacked takes a set of grey images with labels; {of.name} has images of shape {of.shape}")
