@@ -60,12 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   resolved = _load(options, overrides)
-  from gan_jax.lab import cache, train
+  from gan_jax.lab import cache, distributed, train
 
+  distributed.start(options.coordinator, options.num_processes, options.process_id)
   cache.compile_to_disk()
-  path = train.run(resolved, options.workdir, quiet=options.quiet)
-  _print_comparison([options.workdir])
-  print(path)
+  path = train.run(resolved, options.workdir, quiet=options.quiet, strategy=options.strategy)
+  if distributed.first():
+    _print_comparison([options.workdir])
+    print(path)
   return 0
 
 
@@ -231,6 +233,17 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     )
   commands["run"].add_argument("--workdir", metavar="DIR", help="where results go")
   commands["run"].add_argument("--quiet", action="store_true", help="no progress")
+  commands["run"].add_argument(
+    "--strategy",
+    choices=("auto", "jit", "pmap", "sharded"),
+    default="auto",
+    help="how seeds and batches lie on the devices; auto: sharded over accelerators, otherwise one device",
+  )
+  commands["run"].add_argument(
+    "--coordinator", metavar="HOST:PORT", help="process 0 of several; under srun or mpirun they find each other"
+  )
+  commands["run"].add_argument("--num-processes", metavar="N", type=int, help="how many there are")
+  commands["run"].add_argument("--process-id", metavar="I", type=int, help="which one this is, from 0")
   commands["report"].add_argument("directories", metavar="DIR", nargs="+", help="run directories")
   for name in ("sample", "evaluate", "export"):
     commands[name].add_argument("directory", metavar="DIR", help="a run directory")

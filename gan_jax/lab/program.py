@@ -11,8 +11,10 @@ from jax import Array, lax
 
 from gan_jax import core
 from gan_jax.core import PyTree
-from gan_jax.data.base import Data
+from gan_jax.data import stream
+from gan_jax.data.base import Data, DataFormatError, abstract_examples
 from gan_jax.lab import resolve, strategy
+from gan_jax.lab.errors import DataError
 
 SLICE = 1000  # examples a convolutional generator draws at once
 SLICE_NUMBERS = 2**24  # and numbers that any other does: sample() needs no more memory for more examples
@@ -86,15 +88,28 @@ def seed_keys(seeds: tuple[int, ...]) -> Keys:
   return {name: split[:, number] for number, name in enumerate(names)}
 
 
-def feeds(data: Data, layout: strategy.Layout, keys: Array, start: int, stop: int, every: int, size: int) -> Iterator[tuple[PyTree, int]]:
-  """What rounds `start` to `stop` are played on, as `(feed, rounds)`: no piece crosses a multiple of `every` after `start`.
+def feeds(data: Data, layout: strategy.Layout, keys: Array, rounds: range, every: int, n: int) -> Iterator[tuple[PyTree, int]]:
+  """What `rounds` are played on, as `(feed, how many rounds)`; no piece crosses a multiple of `every`.
 
-  A set on the device is its table, the same each time. Of a streamed one come the examples of the next rounds, `[S, rounds, n, ...]`, read ahead.
+  A set on the device is its table, the same each time. Of a streamed one come the `n` examples of each of the next rounds, read ahead on the host.
+
+  Raises:
+    DataError: a file of a streamed set turns out broken, or gone.
   """
-  del keys, size
-  table = layout.replicate(data.table)
-  for first in range(start, stop, every):
-    yield table, min(every, stop - first)
+  stretches = [range(first, min(first + every, rounds.stop)) for first in rounds[::every]]
+  if not data.streamed:
+    table = layout.replicate(data.table)
+    yield from ((table, len(stretch)) for stretch in stretches)
+    return
+  assert data.rows is not None
+  size = sum(math.prod(x.shape) * x.dtype.itemsize for x in abstract_examples(data.rows, n).values()) * len(keys)
+  pieces = math.ceil(every * size / CHUNK_BYTES)
+  spans = [span for stretch in stretches for span in stream.spans(stretch.start, stretch.stop, math.ceil(every / min(pieces, every)))]
+  try:
+    for (start, stop), examples in zip(spans, stream.batches(data.rows, keys, spans, n), strict=True):
+      yield layout.stream(jax.tree.map(lambda x: np.moveaxis(x, 1, 0), examples)), stop - start
+  except (DataFormatError, OSError) as error:
+    raise DataError(f"{data.name}: {error}") from error
 
 
 def _init(data: Data, size: int, algorithm: core.Algorithm) -> Callable[[Keys, PyTree], core.GanState]:

@@ -29,8 +29,9 @@ class Layout(NamedTuple):
 
   `compile(advance, feed_axis)` is that function over all devices (`feed_axis` is 0 where the feed belongs to seeds, None where it is for all),
   jitted, its states and totals donated. The game that it plays is made with `axis_name` and `spread`: within the program, `spread(rows)` makes of
-  the rows of a global batch those of this device. `place` and `replicate` put what is `[S, ...]`, and what is for all, where the program expects it;
-  `fetch` brings what is `[S, ...]` back to one device of this process.
+  the rows of a global batch those of this device. `place`, `stream` and `replicate` put what is `[S, ...]`, the examples
+  `[S, rounds, n, ...]` of streamed data, and what is for all, where the program expects it; `fetch` brings what is `[S, ...]` back to one device of
+  this process.
   """
 
   strategy: str
@@ -40,6 +41,7 @@ class Layout(NamedTuple):
   spread: Callable[[PyTree], PyTree] | None
   compile: Callable[[Callable[..., Any], int | None], Callable[..., Any]]
   place: Callable[[PyTree], PyTree]
+  stream: Callable[[PyTree], PyTree]
   replicate: Callable[[PyTree], PyTree]
   fetch: Callable[[PyTree], PyTree]
 
@@ -48,7 +50,7 @@ def jit(num_seeds: int = 1, devices: Sequence[Any] | None = None) -> Layout:
   """Everything on one device."""
   del num_seeds, devices
   same = lambda tree: tree
-  return Layout("jit", 1, 1, None, None, lambda advance, feed_axis: jax.jit(advance, donate_argnums=(0, 1)), same, same, same)
+  return Layout("jit", 1, 1, None, None, lambda advance, feed_axis: jax.jit(advance, donate_argnums=(0, 1)), same, same, same, same)
 
 
 def pmap(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
@@ -69,7 +71,7 @@ def pmap(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
     return jax.tree.map(lambda x: core.own_rows(x, len(x) // len(everyone), AXIS), rows)
 
   fetch = lambda tree: jax.tree.map(lambda x: x.addressable_data(0), tree)
-  return Layout("pmap", len(everyone), len(everyone), AXIS, spread, compile, put, put, fetch)
+  return Layout("pmap", len(everyone), len(everyone), AXIS, spread, compile, put, put, put, fetch)
 
 
 def sharded(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
@@ -95,8 +97,9 @@ def sharded(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
     even = lambda x: lax.with_sharding_constraint(x, PartitionSpec(BATCH)) if len(x) % share == 0 else x
     return jax.tree.map(even, rows)
 
-  place, replicate = functools.partial(distributed.put, sharding=by_seed), functools.partial(distributed.put, sharding=whole)
-  return Layout("sharded", len(everyone), share, None, spread, compile, place, replicate, lambda tree: distributed.fetch(tree, whole))
+  by_row = NamedSharding(mesh, PartitionSpec(SEEDS, None, BATCH))
+  place, stream, replicate = (functools.partial(distributed.put, sharding=sharding) for sharding in (by_seed, by_row, whole))
+  return Layout("sharded", len(everyone), share, None, spread, compile, place, stream, replicate, lambda tree: distributed.fetch(tree, whole))
 
 
 def choose(name: str, experiment: resolve.Experiment, num_seeds: int) -> Layout:

@@ -76,7 +76,8 @@ def train_arm(
   show.start(name, num_steps)
   states = compiled.init(keys, data.table)
   watch = Watch(folder, seeds, data, config.evaluation.monitor_samples)
-  with Checkpoints(folder / "checkpoints") as checkpoints:
+  kept = {name: config.evaluation[name] for name in ("keep_best", "keep_last") if name in config.evaluation}
+  with Checkpoints(folder / "checkpoints", **kept) as checkpoints:
     step, states, watch.previous = _restored(checkpoints, states, watch.previous)
     if step:
       show.note(f"arm {name} goes on at round {step}")
@@ -84,11 +85,12 @@ def train_arm(
     states, totals, keys_there = layout.place(states), layout.place(compiled.totals(len(seeds))), layout.place(_own(keys))
     costs: list[float] = []
     compile_seconds, last_save = 0.0, time.monotonic()
-    for number, (feed, rounds) in enumerate(feeds(data, layout, keys["data"], step, num_steps, every, experiment.round_size)):
+    for number, (feed, rounds) in enumerate(feeds(data, layout, keys["data"], range(step, num_steps), every, experiment.round_size)):
       if number == 0:  # no round at all: compiles
         start = time.perf_counter()
         states, totals = jax.block_until_ready(compiled.advance(states, totals, keys_there, feed, np.int32(0)))
         compile_seconds, since = time.perf_counter() - start, (step, time.process_time(), time.perf_counter())
+      jax.block_until_ready(totals)  # streamed examples come in while the device is busy, but no more than one piece waits for it
       states, totals = compiled.advance(states, totals, keys_there, feed, np.int32(rounds))
       step += rounds
       if step % every and step < num_steps:
@@ -103,11 +105,12 @@ def train_arm(
       def check() -> None:
         nonlocal last_save
         samples = compiled.sample(here, keys["monitor"], config.evaluation.monitor_samples)
-        watch.check(step, samples, logs, spent)
+        means = watch.check(step, samples, logs, spent)
         look(folder, step, samples, data)
         show.advance(name, step, watch.summary)
-        if stop or step == num_steps or time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS:
-          checkpoints.save(step, {"states": here, "previous": watch.previous})
+        due = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
+        if stop or step == num_steps or due or checkpoints.better(means):
+          checkpoints.save(step, {"states": here, "previous": watch.previous}, means)
           last_save = time.monotonic()
 
       distributed.lead(check)

@@ -25,8 +25,8 @@ class Watch:
     self.warnings: list[str] = []
     self._streaks: dict[tuple[int, str], int] = {}
 
-  def check(self, step: int, samples: np.ndarray, logs: Mapping[str, np.ndarray], spent: Mapping[str, float]) -> None:
-    """One look at every seed: samples `[S, n, ...]`, logs `[S]`; a line each in metrics.jsonl."""
+  def check(self, step: int, samples: np.ndarray, logs: Mapping[str, np.ndarray], spent: Mapping[str, float]) -> dict[str, float]:
+    """One look at every seed: samples `[S, n, ...]`, logs `[S]`; a line each in metrics.jsonl. Gives the means over seeds."""
     modes, lines = np.array(self.previous), []
     for number, seed in enumerate(self.seeds):
       before = self.previous[number] if (self.previous[number] >= 0).all() else None
@@ -39,6 +39,7 @@ class Watch:
     self.folder.mkdir(parents=True, exist_ok=True)
     with (self.folder / "metrics.jsonl").open("a") as file:
       file.writelines(json.dumps(line) + "\n" for line in lines)
+    return {name: float(np.mean([line[name] for line in lines])) for name in lines[0] if name not in ("step", "seed", "weights")}
 
   def _warn(self, seed: int, step: int, line: dict[str, Any]) -> None:
     """What held for WARN_AFTER checks in a row is worth a line."""
