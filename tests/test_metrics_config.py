@@ -20,7 +20,7 @@ def test_sections_make_metrics_with_features_and_references_inside():
   held_out = {"name": "frechet", "features": PIXELS, "reference": {"name": "ring", "num_modes": 7}}
   made = load({"vendi": {"features": PIXELS, "n": 500}, "held_out": held_out, "ndb": None})
   found = identities(made, ring(), 10_000)
-  assert set(found) == {"vendi_q1_pixels_n500", "fd_pixels_n5000"} and found["fd_pixels_n5000"]["split"] == "reference"
+  assert set(found) == {"vendi_q1_pixels_n500", "fd_pixels_ref_n5000"} and found["fd_pixels_ref_n5000"]["split"] == "reference"
   assert load({"vendi": {"features": PIXELS}}) is load({"vendi": {"features": PIXELS}})  # arms share them
   assert resolve.load_metrics(None, ring()) == {} == load({})
 

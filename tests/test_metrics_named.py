@@ -95,7 +95,7 @@ def test_identities_name_every_value_and_what_it_hangs_on():
   assert found["modes_t1"]["n_fake"] == 1000
   kd = found[f"kd_random_conv_n{N}"]
   assert (kd["subset"], kd["subsets"], kd["seed"]) == (200, 5, 0)
-  held_out = identities({"f": metrics.frechet(pixels(), n=N, reference=digits()._replace(name="test"))}, digits(), N)[f"fd_pixels_n{N}"]
+  held_out = identities({"f": metrics.frechet(pixels(), n=N, reference=digits()._replace(name="test"))}, digits(), N)[f"fd_pixels_ref_n{N}"]
   assert held_out["split"] == "reference" and held_out["real"] == "test"
 
 
@@ -109,6 +109,8 @@ def test_what_cannot_be_scored_is_one_clear_line_before_training():
     identities({"v": metrics.vendi(pixels(), n=2000)}, digits(), 10_000)
   with pytest.raises(ValueError, match="frechet needs more samples than features: random_conv has 256, n = 256"):
     identities({"f": metrics.frechet(random_conv(features=(16, 64)), n=256)}, digits(), 10_000)
+  with pytest.raises(ValueError, match=r"fd_pixels_ref_n90: the reference ring is of shape \(2,\), the data of \(8, 8, 1\)"):
+    identities({"f": metrics.frechet(pixels(), n=90, reference=ring())}, digits(), 10_000)
   with pytest.raises(ValueError, match=r"random_conv needs images, and ring is of shape \(2,\); use pixels"):
     identities({"f": metrics.frechet(random_conv())}, ring(), 10_000)
 
@@ -116,8 +118,9 @@ def test_what_cannot_be_scored_is_one_clear_line_before_training():
 def test_another_reference_is_another_sample():
   moved = digits()._replace(name="moved", draw=lambda table, key, n: {"image": digits().draw(table, key, n)["image"] * 0.5}, rows=None)
   samples = np.asarray(digits().sample(jax.random.key(3), N)["image"])
-  near, far = (evaluate(samples, digits(), metrics={"f": metrics.frechet(pixels(), n=N, reference=r)})[0][f"fd_pixels_n{N}"] for r in (None, moved))
-  assert far > 1.5 * near
+  both = {"train": metrics.frechet(pixels(), n=N), "moved": metrics.frechet(pixels(), n=N, reference=moved)}
+  values, _ = evaluate(samples, digits(), metrics=both)
+  assert values[f"fd_pixels_ref_n{N}"] > 1.5 * values[f"fd_pixels_n{N}"] and set(identities(both, digits(), N)) < set(values)
 
 
 def test_no_real_example_is_compared_with_itself():

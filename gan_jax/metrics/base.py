@@ -131,9 +131,11 @@ def identity_of(data: Data, names: tuple[str, ...], *, n: int | None, features: 
                 **settings: Any) -> dict[str, Identity]:
   """The identity that all `names` share.
 
-  ValueError: the real set has fewer than n examples.
+  ValueError: the real set has fewer than n examples, or examples of another shape.
   """
   real = data if reference is None else reference
+  if tuple(real.shape) != tuple(data.shape):
+    raise ValueError(f"{names[0]}: the reference {real.name} is of shape {tuple(real.shape)}, the data of {tuple(data.shape)}")
   if n is not None and real.rows is not None:
     index = jax.eval_shape(lambda: real.rows.index(jax.random.key(0), 1))  # type: ignore[union-attr]
     if n > (most := len(real.rows.source) ** int(np.prod(index.shape))):
@@ -145,6 +147,11 @@ def identity_of(data: Data, names: tuple[str, ...], *, n: int | None, features: 
     "dtype": "float64", **settings,
   }  # fmt: skip
   return {name: record for name in names}
+
+
+def ending(n: int, reference: Data | None) -> str:
+  """How the name of a value ends: "n5000", or "ref_n5000" where a reference set takes the place of the training law."""
+  return f"n{n}" if reference is None else f"ref_n{n}"
 
 
 def distinct_sample(data: Data, n: int, seed: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import ndtri, xlogy
 
 from gan_jax.data.base import Data
-from gan_jax.metrics.base import Context, Extractor, Identity, Metric, against, fake_features, identity_of, real_features, whole
+from gan_jax.metrics.base import Context, Extractor, Identity, Metric, against, ending, fake_features, identity_of, real_features, whole
 
 MOST_DIMENSIONS = 1000  # with more, a sixth of them, drawn at random
 
@@ -25,8 +25,8 @@ def ndb(features: Extractor, *, bins: int = 100, n: int = 5000, seed: int = 0, a
     raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}")
 
   def names(data: Data) -> tuple[str, str]:
-    ending = f"k{bins}_{features(data).name}_n{n}"
-    return f"ndb_{ending}", f"ndb_js_{ending}"
+    rest = f"k{bins}_{features(data).name}_{ending(n, reference)}"
+    return f"ndb_{rest}", f"ndb_js_{rest}"
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:
     extractor, other = features(context.data), against(context, reference)

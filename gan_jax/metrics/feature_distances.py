@@ -12,6 +12,7 @@ from gan_jax.metrics.base import (
   Identity,
   Metric,
   against,
+  ending,
   fake_features,
   identity_of,
   real_features,
@@ -34,7 +35,7 @@ def frechet(features: Extractor, *, n: int = 5000, reference: Data | None = None
   whole("n", n, 2)
 
   def title(data: Data) -> str:
-    return f"{features(data).title('fd')}_n{n}"
+    return f"{features(data).title('fd')}_{ending(n, reference)}"
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:
     extractor, other = features(context.data), against(context, reference)
@@ -71,7 +72,7 @@ def kernel_distance(features: Extractor, *, n: int = 5000, subset: int = 1000, s
     raise ValueError(f"kernel_distance takes subsets of {subset} from n = {n} samples; set subset to at most n")
 
   def title(data: Data) -> str:
-    return f"{features(data).title('kd')}_n{n}"
+    return f"{features(data).title('kd')}_{ending(n, reference)}"
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:
     extractor = features(context.data)

@@ -15,6 +15,7 @@ from gan_jax.metrics.base import (
   Identity,
   Metric,
   against,
+  ending,
   fake_features,
   identity_of,
   real_features,
@@ -41,7 +42,7 @@ def precision_recall(features: Extractor, *, k: int = 5, n: int = 5000, referenc
     fake, finite, real, radii = _clouds(context, features, reference, samples, k, n)
     precision = inside(fake[finite], real, radii).sum() / n
     recall = inside(real, fake[finite], squared_radii(fake[finite], k)).mean() if finite.sum() > k else 0.0
-    return dict(zip(_names(("precision", "recall"), features(context.data), k, n), (float(precision), float(recall)), strict=True))
+    return dict(zip(_names(("precision", "recall"), features(context.data), k, n, reference), (float(precision), float(recall)), strict=True))
 
   return _metric(score, ("precision", "recall"), features, k, n, reference)
 
@@ -61,7 +62,8 @@ def density_coverage(features: Extractor, *, k: int = 5, n: int = 5000, referenc
     for _, squared in squared_distances(fake[finite], real):
       hit = squared < radii
       balls, covered = balls + hit.sum(), covered | hit.any(axis=0)
-    return dict(zip(_names(("density", "coverage"), features(context.data), k, n), (float(balls / (k * n)), float(covered.mean())), strict=True))
+    names = _names(("density", "coverage"), features(context.data), k, n, reference)
+    return dict(zip(names, (float(balls / (k * n)), float(covered.mean())), strict=True))
 
   return _metric(score, ("density", "coverage"), features, k, n, reference)
 
@@ -109,8 +111,8 @@ def _clouds(context: Context, features: Extractor, reference: Data | None, sampl
   return fake, finite, real, other.memory[key]
 
 
-def _names(pair: tuple[str, str], extractor: Features, k: int, n: int) -> tuple[str, ...]:
-  return tuple(f"{name}_k{k}_{extractor.name}_n{n}" for name in pair)
+def _names(pair: tuple[str, str], extractor: Features, k: int, n: int, reference: Data | None) -> tuple[str, ...]:
+  return tuple(f"{name}_k{k}_{extractor.name}_{ending(n, reference)}" for name in pair)
 
 
 def _metric(score, pair: tuple[str, str], features: Extractor, k: int, n: int, reference: Data | None) -> Metric:
@@ -120,6 +122,6 @@ def _metric(score, pair: tuple[str, str], features: Extractor, k: int, n: int, r
 
   def identity(data: Data) -> dict[str, Identity]:
     extractor = features(data)
-    return identity_of(data, _names(pair, extractor, k, n), n=n, features=extractor, reference=reference, k=k)
+    return identity_of(data, _names(pair, extractor, k, n, reference), n=n, features=extractor, reference=reference, k=k)
 
   return Metric(score, identity, n)
