@@ -15,7 +15,7 @@ def vendi(features: Extractor, *, q: float = 1.0, n: int = 2000) -> Metric:
   common ones; q = 2 is the RKE score. Value "vendi_qQ_FEATURES_nN", between 1 and n.
 
   Traps: it depends on n, and compares with nothing real: read it beside the perfect sampler's, which has the same n. It is blind to quality, and
-  noise is diverse. Features that are never negative are all alike to a cosine, so with them scores are small; compare like with like. Samples that are not finite count as one kind.
+  noise is diverse. To a cosine, features that are never negative are all alike, and scores are small. Samples that are not finite count as one kind.
   """
   whole("n", n)
   order = float(q)
