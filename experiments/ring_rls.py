@@ -14,6 +14,7 @@ A perfect sampler: 8 modes, .989 within 3 sigma, KL .0004.
 `pacgan2` holds the samples of a batch (64, so 32 packs), `pacgan2_packs` the packs (64, so 128 samples), as PacGAN's paper does.
 """
 
+from _arms import arms, pick, tuned
 from ml_collections import ConfigDict
 
 ADAM = {"name": "adam", "learning_rate": 1e-3, "b1": 0.5, "b2": 0.999}
@@ -43,7 +44,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg == "quick":
     config |= {"seeds": 2, "num_steps": 2000}
     config["evaluation"] |= {"num_samples": 2500, "thresholds": (1,), "every": 250}
-    config["arms"] = {name: ARMS[name] for name in ("vanilla", "minibatch_discrimination", "pacgan2", "rpgan_r1_r2", "veegan")}
+    config["arms"] = pick(ARMS, "vanilla", "minibatch_discrimination", "pacgan2", "rpgan_r1_r2", "veegan")
   elif arg == "tune":
     config["seeds"] = (100, 101, 102)
     config["evaluation"]["every"] = 5000
@@ -53,55 +54,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
   return ConfigDict(config, convert_dict=False)
 
 
-RELATIVISTIC = {"objective": {"name": "relativistic_paired"}}
-WASSERSTEIN = {"objective": {"name": "wasserstein"}, "game.n_critic": 5}
-VEEGAN = {
-  "game": {
-    "name": "veegan",
-    "ema_decay": 0.999,
-    "reconstructor": {"name": "mlp", "out": 25, "features": (128, 128), "activation": "tanh"},
-  },
-  "objective": None,
-  "optimizers.reconstructor": ADAM,
-}
-MGAN = {
-  "game": {"name": "mgan", "ema_decay": 0.999, "num_generators": 4},
-  "objective": None,
-  "generator.heads": 4,
-  "discriminator.out": 5,
-}
-
-ARMS = {
-  "vanilla": {},
-  "wide_discriminator": {"discriminator.features": (256, 256)},
-  "minibatch_discrimination": {"discriminator.across": {"name": "minibatch_discrimination", "num_kernels": 20, "dim": 5}},
-  "minibatch_stddev": {"discriminator.across": {"name": "minibatch_stddev", "group_size": 4}},
-  "pacgan2": {"view.pack.size": 2},
-  "pacgan4": {"view.pack.size": 4},
-  "pacgan2_packs": {"view.pack.size": 2, "batch_unit": "packs"},
-  "pacgan4_packs": {"view.pack.size": 4, "batch_unit": "packs"},
-  "r1": {"discriminator_terms.r1.gamma": 0.1},
-  "rpgan_r1_r2": {**RELATIVISTIC, "discriminator_terms.r1.gamma": 1.0, "discriminator_terms.r2.gamma": 1.0},
-  "wgan_gp": {**WASSERSTEIN, "discriminator_terms.wgan_gp.weight": 0.1},
-  "dragan": {"discriminator_terms.dragan.weight": 1.0},
-  "mode_seeking": {"generator_terms.mode_seeking.weight": 0.1},
-  "buresgan": {"generator_terms.bures.weight": 1.0},
-  "veegan": VEEGAN,
-  "mgan": MGAN,
-  "unrolled5": {"transforms.unroll.steps": 5},
-}
-
-# Three settings of each method's own knob; the protocol's knobs (widths, learning rates, batch) stay.
-TUNED = {
-  **{f"r1_{g:g}": {"discriminator_terms.r1.gamma": g} for g in (0.01, 0.1, 1.0)},
-  **{
-    f"rpgan_r1_r2_{g:g}": {**RELATIVISTIC, "discriminator_terms.r1.gamma": g, "discriminator_terms.r2.gamma": g}
-    for g in (0.01, 0.1, 1.0)
-  },
-  **{f"wgan_gp_{w:g}": {**WASSERSTEIN, "discriminator_terms.wgan_gp.weight": w} for w in (0.1, 1.0, 10.0)},
-  **{f"dragan_{w:g}": {"discriminator_terms.dragan.weight": w} for w in (0.1, 1.0, 10.0)},
-  **{f"mode_seeking_{w:g}": {"generator_terms.mode_seeking.weight": w} for w in (0.01, 0.1, 1.0)},
-  **{f"buresgan_{w:g}": {"generator_terms.bures.weight": w} for w in (0.1, 1.0, 10.0)},
-  **{f"veegan_{w:g}": {**VEEGAN, "game.weight": w} for w in (0.01, 0.1, 1.0)},
-  **{f"mgan_{b:g}": {**MGAN, "game.beta": b} for b in (0.01, 0.1, 1.0)},
-}
+PLAYERS = {"adam": ADAM, "reconstructor": {"name": "mlp", "out": 25, "features": (128, 128), "activation": "tanh"}, "num_generators": 4}
+ARMS = arms(
+  **PLAYERS, wide={"discriminator.features": (256, 256)}, r1=0.1, rpgan=1.0, wgan_gp=0.1, dragan=1.0, mode_seeking=0.1
+)
+TUNED = tuned(**PLAYERS, gammas=(0.01, 0.1, 1.0), mode_seeking=(0.01, 0.1, 1.0))

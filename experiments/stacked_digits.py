@@ -13,6 +13,7 @@ R1 828 and 723, RpGAN + R1 + R2 895 and 911; with a D four times as wide vanilla
 `pacgan4` holds the samples of a batch (64, so 16 packs), `pacgan4_packs` the packs (64, so 256 samples), as PacGAN's paper does.
 """
 
+from _arms import arms, pick, tuned
 from ml_collections import ConfigDict
 
 ADAM = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
@@ -42,7 +43,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg == "quick":
     config |= {"seeds": 2, "num_steps": 10_000}
     config["evaluation"]["every"] = 1000
-    config["arms"] = {name: ARMS[name] for name in ("vanilla", "minibatch_discrimination", "pacgan4_packs", "rpgan_r1_r2", "unrolled5")}
+    config["arms"] = pick(ARMS, "vanilla", "minibatch_discrimination", "pacgan4_packs", "rpgan_r1_r2", "unrolled5")
   elif arg == "tune":
     config |= {"seeds": (100, 101), "num_steps": 10_000}
     config["evaluation"]["every"] = 2500
@@ -52,55 +53,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   return ConfigDict(config, convert_dict=False)
 
 
-RELATIVISTIC = {"objective": {"name": "relativistic_paired"}}
-WASSERSTEIN = {"objective": {"name": "wasserstein"}, "game.n_critic": 5}
-VEEGAN = {
-  "game": {
-    "name": "veegan",
-    "ema_decay": 0.999,
-    "reconstructor": {"name": "mlp", "out": 64, "features": (256, 256), "activation": "relu", "kernel_init": "he_normal"},
-  },
-  "objective": None,
-  "optimizers.reconstructor": ADAM,
-}
-MGAN = {
-  "game": {"name": "mgan", "ema_decay": 0.999, "num_generators": 10},
-  "objective": None,
-  "generator.heads": 10,
-  "discriminator.out": 11,
-}
-
-ARMS = {
-  "vanilla": {},
-  "wide_discriminator": {"discriminator.features": (128, 128)},
-  "minibatch_discrimination": {"discriminator.across": {"name": "minibatch_discrimination", "num_kernels": 20, "dim": 5}},
-  "minibatch_stddev": {"discriminator.across": {"name": "minibatch_stddev", "group_size": 4}},
-  "pacgan2": {"view.pack.size": 2},
-  "pacgan4": {"view.pack.size": 4},
-  "pacgan2_packs": {"view.pack.size": 2, "batch_unit": "packs"},
-  "pacgan4_packs": {"view.pack.size": 4, "batch_unit": "packs"},
-  "r1": {"discriminator_terms.r1.gamma": 1.0},
-  "rpgan_r1_r2": {**RELATIVISTIC, "discriminator_terms.r1.gamma": 1.0, "discriminator_terms.r2.gamma": 1.0},
-  "wgan_gp": {**WASSERSTEIN, "discriminator_terms.wgan_gp.weight": 10.0},
-  "dragan": {"discriminator_terms.dragan.weight": 10.0},
-  "mode_seeking": {"generator_terms.mode_seeking.weight": 1.0},
-  "buresgan": {"generator_terms.bures.weight": 1.0},
-  "veegan": VEEGAN,
-  "mgan": MGAN,
-  "unrolled5": {"transforms.unroll.steps": 5},
-}
-
-# Three settings of each method's own knob; the protocol's knobs (widths, learning rates, batch) stay.
-TUNED = {
-  **{f"r1_{g:g}": {"discriminator_terms.r1.gamma": g} for g in (0.1, 1.0, 10.0)},
-  **{
-    f"rpgan_r1_r2_{g:g}": {**RELATIVISTIC, "discriminator_terms.r1.gamma": g, "discriminator_terms.r2.gamma": g}
-    for g in (0.1, 1.0, 10.0)
-  },
-  **{f"wgan_gp_{w:g}": {**WASSERSTEIN, "discriminator_terms.wgan_gp.weight": w} for w in (0.1, 1.0, 10.0)},
-  **{f"dragan_{w:g}": {"discriminator_terms.dragan.weight": w} for w in (0.1, 1.0, 10.0)},
-  **{f"mode_seeking_{w:g}": {"generator_terms.mode_seeking.weight": w} for w in (0.1, 1.0, 10.0)},
-  **{f"buresgan_{w:g}": {"generator_terms.bures.weight": w} for w in (0.1, 1.0, 10.0)},
-  **{f"veegan_{w:g}": {**VEEGAN, "game.weight": w} for w in (0.01, 0.1, 1.0)},
-  **{f"mgan_{b:g}": {**MGAN, "game.beta": b} for b in (0.01, 0.1, 1.0)},
-}
+RECONSTRUCTOR = {"name": "mlp", "out": 64, "features": (256, 256), "activation": "relu", "kernel_init": "he_normal"}
+PLAYERS = {"adam": ADAM, "reconstructor": RECONSTRUCTOR, "num_generators": 10}
+ARMS = arms(
+  **PLAYERS, wide={"discriminator.features": (128, 128)}, r1=1.0, rpgan=1.0, wgan_gp=10.0, dragan=10.0, mode_seeking=1.0
+)
+TUNED = tuned(**PLAYERS, gammas=(0.1, 1.0, 10.0), mode_seeking=(0.1, 1.0, 10.0))
