@@ -1,7 +1,14 @@
 """Players' networks and the layers they are made of. All are linen modules that take `train` and sow their last hidden layer as `features`."""
 
+from gan_jax.networks.dcgan import dcgan_discriminator, dcgan_generator
 from gan_jax.networks.layers import MinibatchDiscrimination as minibatch_discrimination
 from gan_jax.networks.layers import MinibatchStddev as minibatch_stddev
+from gan_jax.networks.layers import leaky as leaky_relu
 from gan_jax.networks.mlp import mlp
+from gan_jax.networks.r3gan import r3gan_discriminator, r3gan_generator
+from gan_jax.networks.resnet import resnet_discriminator, resnet_generator
 
-__all__ = ["minibatch_discrimination", "minibatch_stddev", "mlp"]
+__all__ = [
+  "dcgan_discriminator", "dcgan_generator", "leaky_relu", "minibatch_discrimination", "minibatch_stddev", "mlp", "r3gan_discriminator",
+  "r3gan_generator", "resnet_discriminator", "resnet_generator",
+]  # fmt: skip

@@ -1,9 +1,11 @@
-"""Layers that look across the samples of a batch, and activations with the field's settings.
+"""Layers that look across the samples of a batch, spectral normalisation, and activations with the field's settings.
 
 Cross-sample layers take `axis_name`, the mapped axis the global batch is spread over: one device and many see the same batch.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core import gather, own_rows
+from gan_jax.networks.convolution import Conv
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -72,12 +75,32 @@ class SpectralDense(nn.Module):
   """
 
   features: int
+  use_bias: bool = True
   kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  dtype: Any = None
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    update = self.is_mutable_collection("batch_stats")  # in training; evaluation leaves the vector as it is
-    return nn.SpectralNorm(nn.Dense(self.features, kernel_init=self.kernel_init), n_steps=1)(x, update_stats=update)
+    return _normalized(self, nn.Dense(self.features, self.use_bias, kernel_init=self.kernel_init, dtype=self.dtype), x)
+
+
+class SpectralConv(nn.Module):
+  """A convolution whose kernel, as a matrix `[a b C, O]`, is divided by its largest singular value, from one power iteration per turn.
+
+  Miyato et al., 2018 (arXiv:1802.05957): this bounds the slope of the convolution, but is not its norm as an operator on images.
+  """
+
+  features: int
+  kernel_size: int = 3
+  strides: int = 1
+  use_bias: bool = True
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    conv = Conv(self.features, self.kernel_size, self.strides, self.use_bias, self.kernel_init, self.dtype)
+    return _normalized(self, conv, x)
 
 
 class Maxout(nn.Module):
@@ -86,10 +109,12 @@ class Maxout(nn.Module):
   features: int
   pieces: int = 5
   kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  dtype: Any = None
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    return nn.Dense(self.features * self.pieces, kernel_init=self.kernel_init)(x).reshape(len(x), self.features, self.pieces).max(axis=-1)
+    pieces = nn.Dense(self.features * self.pieces, kernel_init=self.kernel_init, dtype=self.dtype)(x)
+    return pieces.reshape(len(x), self.features, self.pieces).max(axis=-1)
 
 
 class SelectedDense(nn.Module):
@@ -115,6 +140,20 @@ def identity(x: Array) -> Array:
 def leaky_relu(x: Array) -> Array:
   """max(x, .2 x): the slope that GANs use (flax's own default is .01)."""
   return nn.leaky_relu(x, 0.2)
+
+
+def leaky(slope: float = 0.2) -> Callable[[Array], Array]:
+  """max(x, slope x), as an activation: `{"name": "leaky_relu", "slope": .3}` in a config."""
+
+  def leaky_relu(x: Array) -> Array:
+    return nn.leaky_relu(x, slope)
+
+  return leaky_relu
+
+
+def _normalized(owner: nn.Module, layer: nn.Module, x: Array) -> Array:
+  update = owner.is_mutable_collection("batch_stats")  # in training; evaluation leaves the vector as it is
+  return nn.SpectralNorm(layer, n_steps=1)(x, update_stats=update)
 
 
 def _distances(a: Array, b: Array) -> Array:
