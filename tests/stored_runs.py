@@ -50,7 +50,7 @@ def _resolved(folder: Path, argument: str, arms: str) -> config.Resolved:
 def trained() -> Path:
   """Class-conditional digits, 20 rounds with a check at each fifth; the arm "vanilla" alone, seeds 3 and 5."""
   folder = _folder()
-  train.run(_resolved(folder, "label", "vanilla"), folder / "run", quiet=True)
+  train.run(_resolved(folder, "label", "vanilla"), folder / "run", quiet=True, tensorboard=True)
   return folder / "run"
 
 

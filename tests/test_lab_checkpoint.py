@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from gan_jax.lab.checkpoint import Checkpoints
-from gan_jax.lab.errors import CheckpointError, StorageError
+from gan_jax.lab.errors import CheckpointError, Preempted, StorageError
 
 
 def tree(value: float = 0.0):
@@ -118,6 +118,9 @@ def test_error_at_close_does_not_hide_another(tmp_path):
     with pytest.raises(ZeroDivisionError), Checkpoints(tmp_path) as checkpoints:
       checkpoints.save(2, {"noise": np.random.default_rng(0).random(100_000)})
       raise ZeroDivisionError
+    with pytest.raises(StorageError), Checkpoints(tmp_path) as checkpoints:
+      checkpoints.save(2, {"noise": np.random.default_rng(0).random(100_000)})
+      raise Preempted("stopped with everything saved")
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from stored_runs import trained, untrained
+from test_lab_writers import numbers
 
 from gan_jax import priors
 from gan_jax.lab import cli, evaluation, sampling, stored
@@ -50,6 +51,14 @@ def test_best_is_the_round_that_the_log_says(tmp_path):
     means.setdefault(line["step"], []).append(line["diversity"])
   best = max(means, key=lambda step: np.mean(means[step]))
   assert stored.restore(run, "vanilla", stored.read(run).arms["vanilla"], "best").step == best
+
+
+def test_tensorboard_shows_the_log():
+  run = trained()
+  lines = [json.loads(line) for line in (run / "arms/vanilla/metrics.jsonl").read_text().splitlines()]
+  own = {line["step"]: line["diversity"] for line in lines if line["seed"] == 5}
+  shown = {step: value for (step, name), value in numbers(run / "tensorboard/vanilla/seed5").items() if name == "diversity"}
+  assert shown == pytest.approx(own) and len(own) == 4
 
 
 def test_pictures(tmp_path):

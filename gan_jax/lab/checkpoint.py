@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from gan_jax.lab.errors import CheckpointError, StorageError
+from gan_jax.lab.errors import CheckpointError, Preempted, StorageError
 
 FORMAT = 1
 STATE, MANIFEST = "default", "manifest"  # the parts of a checkpoint
@@ -146,7 +146,7 @@ class Checkpoints:
     try:
       self.close()
     except StorageError:
-      if kind is None:
+      if kind is None or issubclass(kind, Preempted):  # which says that everything is saved
         raise
 
   def _find(self, step: int | str) -> int:

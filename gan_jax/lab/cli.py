@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
   distributed.start(options.coordinator, options.num_processes, options.process_id)
   cache.compile_to_disk()
-  path = train.run(resolved, options.workdir, quiet=options.quiet, strategy=options.strategy)
+  path = train.run(resolved, options.workdir, quiet=options.quiet, strategy=options.strategy, tensorboard=options.tensorboard)
   if distributed.first():
     _print_comparison([options.workdir])
     print(path)
@@ -233,6 +233,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     )
   commands["run"].add_argument("--workdir", metavar="DIR", help="where results go")
   commands["run"].add_argument("--quiet", action="store_true", help="no progress")
+  commands["run"].add_argument("--tensorboard", action="store_true", help="event files as well: tensorboard --logdir=DIR/tensorboard")
   commands["run"].add_argument(
     "--strategy",
     choices=("auto", "jit", "pmap", "sharded"),

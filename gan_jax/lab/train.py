@@ -13,10 +13,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from gan_jax.lab import config as configs
-from gan_jax.lab import distributed, progress, report, resolve, rundir
+from gan_jax.lab import distributed, progress, report, resolve, rundir, writers
 from gan_jax.lab import strategy as strategies
 from gan_jax.lab.checkpoint import Checkpoints
-from gan_jax.lab.errors import DataError, GanJaxError, NumericsError, Preempted
+from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError
 from gan_jax.lab.program import Program, feeds, program, seed_keys
 from gan_jax.lab.scoring import look, score, standards
 from gan_jax.lab.watch import Watch
@@ -26,14 +26,16 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 __all__ = ["Program", "program", "run", "seed_keys"]
 
 
-def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False, strategy: str = "auto") -> Path:
+def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False, strategy: str = "auto", tensorboard: bool = False) -> Path:
   """Train every arm that is not done yet, then write the comparison; gives the path of report.html.
 
-  Of several processes all compute, and process 0 writes. `strategy` is one of `strategy.NAMES`.
+  Of several processes all compute, and process 0 writes. `strategy` is one of `strategy.NAMES`. With `tensorboard`, DIR/tensorboard shows what
+  the arms' metrics.jsonl say.
 
   Raises:
     GanJaxError: before anything is written, for what is wrong with the settings or the directory; Preempted after SIGTERM or SIGINT, with
-    everything saved; DataError if a streamed set turns out broken; NumericsError at the end, if an arm failed.
+    everything saved; DataError if a streamed set turns out broken; CheckpointError if no checkpoint of an arm can be read, StorageError if none
+    can be written; NumericsError at the end, if an arm failed.
   """
   directory = Path(workdir)
   experiments = resolve.build_all(resolved)
@@ -47,11 +49,16 @@ def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False,
     for name, experiment in experiments.items():
       folder = directory / "arms" / name
       if distributed.lead(lambda: _status(folder).get("status")) == "done":
+        with writers.following(directory, name, on=tensorboard and distributed.first()) as follow:
+          follow()
         show.done(name)
         continue
       try:
-        train_arm(name, experiment, layouts[name], resolved.arms[name], folder, resolved.experiment, show=show, stopped=stopped)
-      except (Preempted, DataError, MemoryError):
+        with writers.following(directory, name, on=tensorboard and distributed.first()) as follow:
+          train_arm(
+            name, experiment, layouts[name], resolved.arms[name], folder, resolved.experiment, show=show, stopped=stopped, follow=follow
+          )  # fmt: skip
+      except (Preempted, DataError, CheckpointError, StorageError, MemoryError):
         raise
       except Exception as error:
         failed.append(name)
@@ -68,9 +75,10 @@ def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False,
 
 def train_arm(
   name: str, experiment: resolve.Experiment, layout: strategies.Layout, config: ConfigDict, folder: Path, title: str,
-  *, show: progress.Display, stopped: Callable[[], bool],
+  *, show: progress.Display, stopped: Callable[[], bool], follow: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
-  """Train one arm to the end (from its newest checkpoint, if it has one), with a check every `evaluation.every` rounds, and score it."""
+  """Train one arm to the end (from its newest checkpoint, if it has one), with a check every `evaluation.every` rounds, and score it. Each check
+  ends with `follow()`."""
   seeds, every, num_steps, data = configs.seeds(config), config.evaluation.every, config.num_steps, experiment.data
   compiled, keys = program(experiment, layout), seed_keys(seeds)
   show.start(name, num_steps)
@@ -107,6 +115,7 @@ def train_arm(
         samples = compiled.sample(here, keys["monitor"], config.evaluation.monitor_samples)
         means = watch.check(step, samples, logs, spent)
         look(folder, step, samples, data)
+        follow()
         show.advance(name, step, watch.summary)
         due = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
         if stop or step == num_steps or due or checkpoints.better(means):
@@ -115,9 +124,11 @@ def train_arm(
 
       distributed.lead(check)
       if stop:
+        distributed.lead(checkpoints.wait)  # saved only when it is finished
         raise Preempted(f"stopped at round {step} of {num_steps} of arm {name}; the same command goes on from there")
       totals = layout.place(compiled.totals(len(seeds)))
       since = (step, time.process_time(), time.perf_counter())
+    distributed.lead(checkpoints.wait)
   here = layout.fetch(states)
   distributed.lead(lambda: score(name, experiment, config, here, compiled, keys, folder, title))
   status = {
