@@ -5,6 +5,8 @@ With one process every function here is the plain thing it is named after.
 
 import json
 import os
+import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,7 @@ from gan_jax.core import PyTree
 from gan_jax.lab import errors
 from gan_jax.lab.errors import GanJaxError, UsageError
 
+PATIENCE = 60.0  # seconds, for process 0 to come up
 COUNTS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")  # set by srun and mpirun: how many processes they started
 
 
@@ -46,8 +49,9 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
     if coordinator in (None, "auto"):
       jax.distributed.initialize()
     else:
+      _check_address(host, int(port), process_id == 0)  # JAX itself would abort, minutes later
       jax.distributed.initialize(coordinator, num_processes, process_id)
-  except (ValueError, RuntimeError) as error:
+  except (ValueError, RuntimeError, OSError) as error:
     raise UsageError(f"--coordinator={coordinator or 'auto'}: cannot join the other processes ({str(error).splitlines()[0]})") from error
 
 
@@ -118,6 +122,24 @@ def fetch(tree: PyTree, whole: NamedSharding) -> PyTree:
   if jax.process_count() == 1:
     return jax.device_put(tree, whole.mesh.devices.flat[0])
   return jax.tree.map(lambda x: x.addressable_data(0), jax.jit(lambda tree: tree, out_shardings=whole)(tree))
+
+
+def _check_address(host: str, port: int, own: bool) -> None:
+  """OSError: process 0 cannot listen there, or nobody does after PATIENCE seconds."""
+  if own:
+    with socket.socket() as listener:
+      listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+      listener.bind(("", port))
+    return
+  deadline = time.monotonic() + PATIENCE
+  while True:
+    try:
+      socket.create_connection((host, port), timeout=5).close()
+      return
+    except OSError as error:
+      if time.monotonic() > deadline:
+        raise OSError(f"nobody answers there: {error.strerror or error}") from error
+    time.sleep(0.2)
 
 
 def _share_bytes(content: bytes) -> bytes:
