@@ -1,4 +1,7 @@
-"""Scores by class: counted by hand, with a stand-in for a classifier that reads the first pixel."""
+"""Scores by class: counted by hand, with a stand-in for a classifier that reads the first pixel.
+
+Mutations that made a test here fail: NaN read as a class; accuracy by what was read and not by what was asked; > for >= in either bar of the sweep.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -56,8 +59,8 @@ def test_a_perfect_sampler_has_the_laws_shares_and_the_classifiers_accuracy():
 
 
 def test_confidence_sweep_by_hand():
-  # Class 0 three times (.2, .6, .9), class 1 once (.95), and a NaN that would be class 0.
-  samples = rows((0, 0.2), (0, 0.6), (0, 0.9), (1, 0.95), (0, np.nan))
+  # Class 0 three times (.2, .5, .9), class 1 once (.95), and a NaN that would be class 0.
+  samples = rows((0, 0.2), (0, 0.5), (0, 0.9), (1, 0.95), (0, np.nan))
   metric = confidence_sweep(confidences=(0.0, 0.5, 0.92), thresholds=(1, 2, 3))
   values, _ = evaluate(samples, labelled(), distances=False, metrics={"s": metric})
   table = [[values[f"modes_c{c}_t{t}"] for t in (1, 2, 3)] for c in ("0", "0.5", "0.92")]

@@ -1,7 +1,9 @@
 """Vendi, NDB, birthday and MS-SSIM: by hand, against other implementations, and which way they turn for a collapsed generator.
 
-Mutations that made a test here fail: eigenvalues not divided by n; the z test without pooling; s^2 / 2 for s^2 / (2 ln 2); the quantile of all
-distances for that of nearest ones; weights of MS-SSIM not renormalised; contrast of the last scale without luminance.
+Mutations that made a test here fail: an order of Vendi that is ignored; a one-sided z test, and one without 1 - p in its deviation; whitening by
+the rounding of a constant; s^2 / 2 for s^2 / (2 ln 2); the first repeat off by one; a sample as its own twin; rare repeats sought among the first
+thousand alone; weights of MS-SSIM not renormalised; luminance at the wrong scales; negative contrast taken as positive; a window that shrinks
+without its sigma.
 """
 
 import math
@@ -47,6 +49,8 @@ def test_two_proportion_test_by_hand():
   # 60 of 100 against 40 of 100: pooled .5, deviation sqrt(.25 * .02) = .0707, z = 2.83 > 1.96. 50 against 40: z = 1.42.
   assert different_bins(np.array([60, 40]), np.array([40, 60]), 100, 100) == 1
   assert different_bins(np.array([50, 50]), np.array([40, 60]), 100, 100) == 0
+  # 60 against 46 of 100: pooled .53, z = .14 / sqrt(.53 * .47 * .02) = 1.983.
+  assert different_bins(np.array([60]), np.array([46]), 100, 100) == 1
   # Pooling matters: 4 of 200 against 0 of 10 pools to p = 4/210, z = .45.
   assert different_bins(np.array([4]), np.array([0]), 200, 10) == 0
   # 1 against 7 of 100: pooled .04, z = .06 / sqrt(.04 * .96 * .02) = 2.165; each with its own variance it would be 2.2.
@@ -71,9 +75,10 @@ def test_many_dimensions_are_thinned_and_a_constant_one_does_no_harm():
   from gan_jax.metrics.bins import Bins
 
   rows = np.random.default_rng(0).standard_normal((60, 1206))
-  rows[:, :600] = 0.1  # whose standard deviation in float64 is 1e-17, and not 0
+  rows[:, :600] = 0.1 + 1e-12 * rows[:, :600]  # constant, but for rounding
   fitted = Bins(rows, 4, seed=0)
-  assert len(fitted.kept) == 201 and fitted.counts.sum() == 60 and (fitted.counts > 0).all() and len(Bins(rows[:, 600:650], 4, seed=0).kept) == 50
+  assert len(fitted.kept) == 201 and fitted.counts.sum() == 60 and (fitted.spread[fitted.kept < 600] == 1).all()
+  assert len(Bins(rows[:, 600:650], 4, seed=0).kept) == 50
 
 
 def test_birthdays():
@@ -137,6 +142,7 @@ def test_ssim_by_hand():
 def test_ssim_shrinks_a_window_that_does_not_fit_and_leaves_an_odd_row_out():
   assert ssim._windows(28).shape == (18, 28) and ssim._windows(7).shape == (1, 7)
   np.testing.assert_allclose(ssim._windows(7).sum(axis=1), 1)
+  assert ssim._windows(7)[0, 3] / ssim._windows(7)[0, 4] == pytest.approx(math.exp(1 / (2 * (1.5 * 7 / 11) ** 2)))
   np.testing.assert_allclose(ssim._halve(np.arange(15.0).reshape(1, 3, 5, 1))[0, ..., 0], [[3, 5]])
 
 

@@ -1,7 +1,7 @@
 """Fréchet and kernel distances: numbers by hand, scipy, torch-fidelity on given features.
 
-Mutations that made a test here fail: np.cov with n instead of n - 1; the square root without the trace's factor 2; MMD with the diagonal kept;
-float32 covariances (the identity test); the names of FID for features that are not Inception's.
+Mutations that made a test here fail: np.cov with n instead of n - 1; the square root without the trace's factor 2; MMD with the diagonal kept; a
+kernel that does not divide by the number of features.
 """
 
 import numpy as np

@@ -1,4 +1,8 @@
-"""Metrics by name: on real handwriting a collapsed generator scores as collapsed by every one of them; identities; features; the real sample."""
+"""Metrics by name: on real handwriting a collapsed generator scores as collapsed by every one of them; identities; features; the real sample.
+
+Mutations that made a test here fail: real examples drawn twice; features of the last samples kept for the next; no nonlinearity; features that
+overflow taken for finite; a last batch of its own size.
+"""
 
 import functools
 
@@ -11,7 +15,8 @@ from gan_jax.data import ring
 from gan_jax.data.base import Rows, from_rows, unconditional, uniform
 from gan_jax.data.sources import memory
 from gan_jax.metrics import evaluate, identities, perfect, pixels, random_conv
-from gan_jax.metrics.base import context_of, distinct_sample, real_features
+from gan_jax.metrics.base import Features, context_of, distinct_sample, real_features
+from gan_jax.metrics.features import in_batches
 
 N = 400
 
@@ -78,6 +83,26 @@ def test_a_quarter_of_nan_is_seen_and_all_of_it_survived():
   samples[:] = np.inf
   got = short(evaluate(samples, digits(), metrics=named())[0])
   assert got["precision"] == got["recall"] == got["coverage"] == 0 and got["vendi"] == 1 and got["ms_ssim"] == pytest.approx(1)
+
+
+def test_a_sample_whose_features_overflow_is_not_finite():
+  squares = lambda data: Features(lambda images: np.exp(images.reshape(len(images), -1)), "exp", "exp")
+  samples = np.array(digits().sample(jax.random.key(5), N)["image"])
+  samples[7, 0, 0] = 1e4
+  with np.errstate(over="ignore"):
+    values, _ = evaluate(samples, digits(), metrics={"p": metrics.precision_recall(squares, n=N), "f": metrics.frechet(squares, n=N)})
+  assert values[f"fd_exp_n{N}"] == np.inf and 0.5 < values[f"precision_k5_exp_n{N}"] < 1
+
+
+def test_batches_are_all_of_one_size():
+  seen = []
+
+  def record(images):
+    seen.append(images.shape)
+    return images
+
+  np.testing.assert_array_equal(in_batches(record, np.arange(14.0).reshape(7, 2), size=3), np.arange(14.0).reshape(7, 2))
+  assert seen == [(3, 2)] * 3
 
 
 def test_one_evaluation_gives_the_same_numbers_again():

@@ -1,7 +1,7 @@
 """Precision, recall, density, coverage: by hand on a line, against prdc and torch-fidelity, and which way they turn for a collapsed generator.
 
-Mutations that made a test here fail: self counted as a neighbour; radii of the other set; < for <= in precision; coverage over fakes; blocks that
-start at 0; the whitened middle of one set only.
+Mutations that made a test here fail: self counted as a neighbour, in the first block or in later ones; radii of the other set; < for <= in
+precision and <= for < in density; rounding taken for distance; the mean over finite samples alone.
 """
 
 import numpy as np
