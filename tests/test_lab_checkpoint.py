@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from gan_jax.lab.checkpoint import Checkpoints
-from gan_jax.lab.errors import CheckpointError, Preempted, StorageError
+from gan_jax.lab.errors import CheckpointError, Preempted, StorageError, UsageError
 
 
 def tree(value: float = 0.0):
@@ -60,7 +60,7 @@ def test_gives_back_what_was_saved(tmp_path):
 
 
 @pytest.mark.parametrize("rule, kept, best", [
-  (None, [4, 5], None), ("max modes", [2, 4, 5], 2), ("min modes", [1, 4, 5], 1), ("max nothing", [4, 5], None),
+  (None, [4, 5], None), ("max modes", [2, 4, 5], 2), ("min modes", [1, 4, 5], 1),
 ])  # fmt: skip
 def test_keeps_the_newest_and_the_best(tmp_path, rule, kept, best):
   checkpoints = saved(tmp_path, {1: 2, 2: 8, 3: 8, 4: float("nan"), 5: 3}, keep_best=rule)
@@ -74,6 +74,15 @@ def test_keeps_the_newest_and_the_best(tmp_path, rule, kept, best):
   else:
     with pytest.raises(CheckpointError, match="no best checkpoint"):
       again.restore(jax.eval_shape(tree), "best")
+
+
+def test_a_metric_that_is_not_there(tmp_path):
+  checkpoints = Checkpoints(tmp_path, keep_best="min chrun")
+  assert not checkpoints.better({"modes": 3.0})  # churn begins at the second check
+  with pytest.raises(UsageError, match=r'metrics.jsonl has no chrun; did you mean "churn"\?'):
+    checkpoints.better({"modes": 3.0, "churn": 0.5})
+  checkpoints = Checkpoints(tmp_path, keep_best="min churn")
+  assert [checkpoints.better(metrics) for metrics in ({"modes": 3.0}, {"churn": 0.5}, {"modes": 3.0})] == [False, True, False]
 
 
 def test_keep_last(tmp_path):

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from gan_jax.lab.errors import CheckpointError, Preempted, StorageError
+from gan_jax.lab.errors import CheckpointError, Preempted, StorageError, UsageError, nearest
 
 FORMAT = 1
 STATE, MANIFEST = "default", "manifest"  # the parts of a checkpoint
@@ -38,6 +38,7 @@ class Checkpoints:
     self.folder, self.keep_best, self.keep_last = folder, keep_best, keep_last
     self._trusted: set[int] = set()  # saved or restored by this process
     self._broken: set[int] = set()
+    self._absent = 0  # how often `keep_best` was not among the metrics
     self._saving: int | None = None
     self._metrics: dict[int, Mapping[str, float]] = {}
     self._orbax: ocp.AsyncCheckpointer | None = None
@@ -57,9 +58,16 @@ class Checkpoints:
     return max(scores, key=lambda step: (scores[step], -step)) if scores else None
 
   def better(self, metrics: Mapping[str, float]) -> bool:
-    """Whether a checkpoint with these metrics would be better than all there are: then it should be saved."""
+    """Whether a checkpoint with these metrics would be better than all there are: then it should be saved.
+
+    UsageError: they lack the metric that `keep_best` names, for the second time (some are only there from the second check on).
+    """
     if self.keep_best is None:
       return False
+    name = self.keep_best.partition(" ")[2]
+    self._absent = 0 if name in metrics else self._absent + 1
+    if self._absent == 2:
+      raise UsageError(f'evaluation.keep_best = "{self.keep_best}": metrics.jsonl has no {name}{nearest(name, metrics)}')
     steps = {*self.steps(), *([] if self._saving is None else [self._saving])} - self._broken
     return _score(self.keep_best, metrics) > max((_score(self.keep_best, self._metrics_of(step)) for step in steps), default=-math.inf)
 

@@ -16,7 +16,7 @@ from gan_jax.lab import config as configs
 from gan_jax.lab import distributed, progress, report, resolve, rundir, writers
 from gan_jax.lab import strategy as strategies
 from gan_jax.lab.checkpoint import Checkpoints
-from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError
+from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError, UsageError
 from gan_jax.lab.program import Program, feeds, program, seed_keys
 from gan_jax.lab.scoring import look, score, standards
 from gan_jax.lab.watch import Watch
@@ -58,7 +58,7 @@ def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False,
           train_arm(
             name, experiment, layouts[name], resolved.arms[name], folder, resolved.experiment, show=show, stopped=stopped, follow=follow
           )  # fmt: skip
-      except (Preempted, DataError, CheckpointError, StorageError, MemoryError):
+      except (Preempted, UsageError, DataError, CheckpointError, StorageError, MemoryError):
         raise
       except Exception as error:
         failed.append(name)
