@@ -4,7 +4,7 @@ import pytest
 from test_lab_report import make_run, write_json
 
 from gan_jax.data import ring
-from gan_jax.lab import resolve, schema
+from gan_jax.lab import resolve, schema, tables
 from gan_jax.lab import summary as summaries
 from gan_jax.lab.errors import UsageError
 from gan_jax.metrics import identities
@@ -64,3 +64,16 @@ def test_values_with_unlike_identities_are_not_compared(tmp_path):
   write_json(two / "identities.json", {"fd_pixels_n5000": {**record, "subset": 10}})
   with pytest.raises(UsageError, match=r"another subset \(None and 10\)"):
     summaries.combine(read())
+
+
+def test_the_report_has_a_table_of_them(tmp_path):
+  values = {"modes_tquarter": [8] * 5, "fd_pixels_n5000": [1.5] * 5, "class_share_3": [0.1] * 5, "modes_c0.9_t1": [7] * 5}
+  run = make_run(tmp_path / "run", arms={"vanilla": values}, perfect={"modes_tquarter": 8.0, "fd_pixels_n5000": 0.25})
+  names = ("fd_pixels_n5000", "class_share_3", "modes_c0.9_t1")
+  write_json(run / "identities.json", {"modes_tquarter": {"n_fake": 5}, **{name: {"extractor": None} for name in names}})
+  summary, _ = summaries.combine([summaries.read_run(run)])
+  table = tables.measured_table(summary, "raw")
+  assert [heading for heading, _ in table.columns] == ["fd_pixels_n5000"]  # the lists are in the table of every metric
+  assert [[cell.text for cell in row.cells] for row in table.rows[:2]] == [["0.250"], ["1.50 (0)"]]
+  (run / "identities.json").unlink()
+  assert tables.measured_table(summaries.combine([summaries.read_run(run)])[0], "raw") is None

@@ -109,6 +109,8 @@ def _tables(summary: Mapping[str, Any]) -> list[tables.Table]:
     tables.main_table(summary, "raw"),
     tables.main_table(summary, "ema") if averaged else None,
     tables.dynamics_table(summary),
+    tables.measured_table(summary, "raw"),
+    tables.measured_table(summary, "ema") if averaged else None,
   ]
   return [table for table in shown if table is not None]
 

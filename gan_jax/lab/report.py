@@ -28,7 +28,7 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
 
   Keys: experiment, question, baseline, seeds, rounds, num_samples, num_modes, monitor_modes (what the live monitor
   would see of a perfect sampler), primary (the metric that decides failure and is tested), threshold (a seed below it has
-  failed), perfect {metric: value},
+  failed), measured (the values of evaluation.metrics), perfect {metric: value},
     arms {arm: {"raw/modes_tquarter": {seeds, values, mean, sd, median, ci95}}},
     info {arm: {status ("done", "failed", "unfinished"), error, label, warnings, seeds, missing_seeds,
                 parameters {player: n}, samples_seen, rounds, num_steps, cost_per_round, relative_cost, compile_seconds,

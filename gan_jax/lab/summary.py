@@ -55,6 +55,7 @@ def summarise(run: Run) -> dict[str, Any]:
     "num_samples": _num_samples(config),
     "threshold": _threshold(run, primary),
     "monitor_modes": run.monitor_modes,
+    "measured": [name for name, record in run.identities.items() if "extractor" in record],
   }
   for arm in run.arms:
     metrics = {

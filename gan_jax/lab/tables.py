@@ -124,6 +124,19 @@ def dynamics_table(summary: Mapping[str, Any]) -> Table | None:
   return Table("On the way there (raw weights, live monitor)", columns, rows)
 
 
+def measured_table(summary: Mapping[str, Any], weights: str) -> Table | None:
+  """What evaluation.metrics names, without the lists of single classes and confidences; None where it names nothing."""
+  there = {name for metrics in summary["arms"].values() for name in metrics}
+  names = [name for name in summary["measured"] if f"{weights}/{name}" in there and not re.fullmatch(r"class_\w+_\d+|modes_c.*", name)]
+  if not names:
+    return None
+  rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name in names], kind="perfect")]
+  for arm, info in summary["info"].items():
+    cells = [metric_cell(summary["arms"][arm].get(f"{weights}/{name}")) for name in names]
+    rows.append(Row(arm, cells, mark_of(info), "baseline" if arm == summary["baseline"] else "arm"))
+  return Table(f"Metrics by name, {weights} weights", [(name, "") for name in names], rows)
+
+
 def full_table(summary: Mapping[str, Any], weights: str) -> Table:
   """Every metric of one kind of weights."""
   names = sorted(
