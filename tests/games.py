@@ -103,6 +103,7 @@ GAMES = {
   "n_critic": row(n_critic=2),
   "simultaneous": row(transform=transforms.simultaneous),
   "shared_noise": row(transform=transforms.shared_noise),
+  "repeat": row(transform=lambda game: transforms.repeat(game, 2)),
   "unroll": row(transform=lambda game: transforms.unroll(game, 2)),
   "consensus": row(transform=lambda game: transforms.consensus(game, 0.5)),
   "extragradient": row(transform=transforms.extragradient),

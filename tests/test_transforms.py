@@ -234,6 +234,21 @@ def test_rotation_is_cured_where_simultaneous_descent_diverges():
   assert np.hypot(1, turn) > 1 > max(np.hypot(1 - RATE * A**2 * GAMMA, turn), np.hypot(1 - turn**2, turn))
 
 
+def test_a_repeated_turn_is_a_second_step_on_the_next_slice():
+  game = transforms.repeat(bilinear(), 2)
+  assert game.turns == (("discriminator",), ("generator",), ("generator",)) and transforms.repeat(bilinear(), 1).turns == bilinear().turns
+  two_rows = jax.tree.map(lambda x: jnp.concatenate([x, x]), ROW)
+  state, _ = build(game).step(build(game).init(jax.random.key(0), two_rows), two_rows, jax.random.key(0))
+  by_hand, key = build(bilinear()).init(jax.random.key(0), ROW), jax.random.key(0)
+  for name in ("discriminator", "generator", "generator"):
+    by_hand, _ = take_turn(bilinear(), (name,), by_hand, ROW, key)
+  np.testing.assert_allclose(values(state), values(by_hand), rtol=1e-6)
+  with pytest.raises(ValueError, match="times is 0; a turn is taken at least once"):
+    transforms.repeat(bilinear(), 0)
+  with pytest.raises(ValueError, match="no player 'critic'"):
+    transforms.repeat(bilinear(), 2, "critic")
+
+
 def test_clipped_weights_stay_within_their_bound():
   batch = {"image": BATCH["image"].astype("float32")}
   game = transforms.clip_weights(adam_game(), 0.05)
