@@ -4,7 +4,8 @@ import pytest
 from test_lab_report import make_run, write_json
 
 from gan_jax.data import ring
-from gan_jax.lab import resolve, schema, tables
+from gan_jax.lab import config as configs
+from gan_jax.lab import resolve, schema, tables, train
 from gan_jax.lab import summary as summaries
 from gan_jax.lab.errors import UsageError
 from gan_jax.metrics import identities
@@ -77,3 +78,24 @@ def test_the_report_has_a_table_of_them(tmp_path):
   assert [[cell.text for cell in row.cells] for row in table.rows[:2]] == [["0.250"], ["1.50 (0)"]]
   (run / "identities.json").unlink()
   assert tables.measured_table(summaries.combine([summaries.read_run(run)])[0], "raw") is None
+
+
+def test_a_run_computes_them_for_every_seed_and_for_a_perfect_sampler(tmp_path):
+  adam, network = {"name": "adam", "learning_rate": 1e-3}, {"name": "mlp", "features": (8,)}
+  settings = {
+    "seeds": 2, "num_steps": 4, "batch_size": 8, "data": {"name": "ring", "num_modes": 8},
+    "generator": network, "discriminator": {**network, "out": 1}, "objective": {"name": "non_saturating"},
+    "prior": {"name": "normal", "size": 4}, "optimizers": {"generator": adam, "discriminator": adam},
+    "evaluation": {"num_samples": 100, "every": 4, "monitor_samples": 64, "distances": False, "metrics": {
+      "vendi": {"features": PIXELS, "n": 100}, "ivom": {"targets": 5, "starts": 2, "steps": 20, "held_out": {"name": "ring", "num_modes": 9}},
+    }},
+  }  # fmt: skip
+  code = f"from ml_collections import ConfigDict\ndef get_config():\n  return ConfigDict({settings!r}, convert_dict=False)\n"
+  (tmp_path / "tiny.py").write_text(code)
+  train.run(configs.load(str(tmp_path / "tiny.py")), tmp_path / "run", quiet=True)
+  run = summaries.read_run(tmp_path / "run")
+  names = {"vendi_q1_pixels_n100", *(f"ivom_{kind}_{split}_n5" for kind in ("mse01", "sd01", "unconverged") for split in ("train", "heldout"))}
+  assert names <= run.perfect.keys() == run.identities.keys()
+  assert all(run.values["vanilla"][f"raw/{name}"].keys() == {0, 1} for name in names)
+  assert run.perfect["vendi_q1_pixels_n100"] == pytest.approx(2, abs=0.1) and run.perfect["ivom_mse01_train_n5"] == 0
+  assert run.identities["ivom_mse01_heldout_n5"]["split"] == "reference"

@@ -17,6 +17,11 @@ def ndb(features: Extractor, *, bins: int = 100, n: int = 5000, seed: int = 0, a
 
   Traps: a perfect sampler scores about alpha and not 0; the test grows stronger with n, so n is the same on both sides and in the name; bins of
   pixels see brightness. A sample that is not finite is in no bin, which all bins notice.
+
+  >>> from gan_jax.data import ring
+  >>> from gan_jax.metrics import pixels
+  >>> list(ndb(pixels(), bins=50).identity(ring()))
+  ['ndb_k50_pixels_n5000', 'ndb_js_k50_pixels_n5000']
   """
   whole("bins", bins, 2)
   if whole("n", n) < bins:

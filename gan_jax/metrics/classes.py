@@ -19,6 +19,10 @@ def per_class() -> Metric:
 
   Classes are the modes of the data set. Trap: a classifier is not always right, so a perfect sampler's class_accuracy is the classifier's.
   All samples are used; those that are not finite are no class.
+
+  >>> from gan_jax.data import ring
+  >>> list(per_class().identity(ring(num_modes=2)))
+  ['class_share_0', 'class_share_1', 'class_share_least']
   """
 
   def names(data: Data) -> tuple[str, ...]:

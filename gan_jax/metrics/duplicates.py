@@ -22,6 +22,11 @@ def birthday(features: Extractor, *, n: int = 5000, quantile: float = 0.01, orde
   Traps: what counts as alike decides the answer, so it is calibrated on real data and a perfect sampler of a finite set scores about its size, or
   the ceiling that `quantile` sets; the estimate is for a uniform support, and a generator with favourites scores lower. Samples that are not
   finite are all alike.
+
+  >>> from gan_jax.data import ring
+  >>> from gan_jax.metrics import pixels
+  >>> list(birthday(pixels(), n=1000).identity(ring()))
+  ['birthday_batch_pixels_n1000', 'birthday_support_pixels_n1000']
   """
   whole("n", n, 2)
   whole("orders", orders, 20)

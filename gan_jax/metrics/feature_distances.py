@@ -31,6 +31,11 @@ def frechet(features: Extractor, *, n: int = 5000, reference: Data | None = None
   the small eigenvalues; n must exceed the number of features, or the covariance is singular. Blind to what two moments do not show.
 
   reference: another data set to compare with, such as the test split; without it, the training law.
+
+  >>> from gan_jax.data import ring
+  >>> from gan_jax.metrics import pixels
+  >>> list(frechet(pixels(), n=500).identity(ring()))
+  ['fd_pixels_n500']
   """
   whole("n", n, 2)
 
@@ -65,6 +70,11 @@ def kernel_distance(features: Extractor, *, n: int = 5000, subset: int = 1000, s
 
   Traps: an implementation that divides by the count of one set for both is wrong where they differ, so both are `subset` here; the features'
   scale matters, so values of two extractors do not compare.
+
+  >>> from gan_jax.data import ring
+  >>> from gan_jax.metrics import pixels
+  >>> list(kernel_distance(pixels(), n=2000, subsets=10).identity(ring()))
+  ['kd_pixels_n2000']
   """
   whole("subset", subset, 2)
   whole("subsets", subsets)

@@ -36,6 +36,11 @@ def precision_recall(features: Extractor, *, k: int = 5, n: int = 5000, referenc
 
   Traps: recall is fooled by a few far-off samples, whose balls are huge; precision by a few far-off real ones. Both depend on n and on k, which
   are in the name. Read them with `density_coverage`.
+
+  >>> from gan_jax.data import ring
+  >>> from gan_jax.metrics import pixels
+  >>> list(precision_recall(pixels(), k=3).identity(ring()))
+  ['precision_k3_pixels_n5000', 'recall_k3_pixels_n5000']
   """
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:
@@ -54,6 +59,11 @@ def density_coverage(features: Extractor, *, k: int = 5, n: int = 5000, referenc
 
   Naeem et al., 2020 (arXiv:2002.09797): distance < radius. Values "density_kK_FEATURES_nN" and "coverage_kK_FEATURES_nN". Outliers among samples
   do not move coverage, as they do recall. A perfect sampler has density 1 and coverage about 1 - 2^-k, .97 at k = 5; density can exceed 1.
+
+  >>> from gan_jax.data import ring
+  >>> from gan_jax.metrics import pixels
+  >>> list(density_coverage(pixels()).identity(ring()))
+  ['density_k5_pixels_n5000', 'coverage_k5_pixels_n5000']
   """
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:

@@ -31,6 +31,10 @@ def ivom(*, targets: int = 100, starts: int = 3, steps: int = 300, learning_rate
   Traps: steps, starts, optimiser and range decide the number, so values compare within one setting alone; the latent is free to leave the
   prior's support; with batch statistics of BatchNorm at evaluation the targets disturb one another. Absent where no generator is at hand, or a
   conditional one.
+
+  >>> from gan_jax.data import ring
+  >>> list(ivom(targets=50).identity(ring()))
+  ['ivom_mse01_train_n50', 'ivom_sd01_train_n50', 'ivom_unconverged_train_n50']
   """
   whole("targets", targets)
   whole("starts", starts)

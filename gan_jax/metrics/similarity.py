@@ -22,6 +22,10 @@ def ms_ssim(*, scales: int = 3, n: int = 2000, pairs: Literal["any", "class"] = 
 
   pairs: "any" are random pairs; "class" are pairs of one class, that asked for or else read by the data's own classifier, as in the paper.
   Traps: it compares with nothing real, so read it beside the perfect sampler's; noise is dissimilar. Samples that are not finite are alike.
+
+  >>> from gan_jax.data import sklearn_digits
+  >>> list(ms_ssim(scales=2, n=500).identity(sklearn_digits()))
+  ['ms_ssim_s2_n500']
   """
   whole("n", n, 2)
   if not 1 <= whole("scales", scales) <= len(WEIGHTS):

@@ -16,6 +16,11 @@ def vendi(features: Extractor, *, q: float = 1.0, n: int = 2000) -> Metric:
 
   Traps: it depends on n, and compares with nothing real: read it beside the perfect sampler's, which has the same n. It is blind to quality, and
   noise is diverse. To a cosine, features that are never negative are all alike, and scores are small. Samples that are not finite count as one kind.
+
+  >>> from gan_jax.data import ring
+  >>> from gan_jax.metrics import pixels
+  >>> list(vendi(pixels(), q=2).identity(ring()))
+  ['vendi_q2_pixels_n2000']
   """
   whole("n", n)
   order = float(q)
