@@ -1,7 +1,7 @@
 """gan-jax sample and evaluate, from checkpoints alone, and what they refuse.
 
-Mutations tried by hand: one_seed that always takes the first seed, a walk that does not close, samples drawn with another key than the
-evaluation's, perfect.json not made anew.
+Mutations tried by hand: one_seed that always takes the first seed, raw weights for averaged ones, a walk that does not close, samples drawn
+with another key than the evaluation's.
 """
 
 import csv

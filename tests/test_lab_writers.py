@@ -72,6 +72,8 @@ def test_a_continued_run_has_no_round_twice(tmp_path):
   log = tmp_path / "arms/a/metrics.jsonl"
   log.write_text(log.read_text() + '{"step": 6, "seed": 3, "mod')  # torn
   rundir.truncate_log(log, 2)
+  (old,) = (tmp_path / "tensorboard/a/seed4").iterdir()
+  old.rename(old.with_name("events.out.tfevents.1000000000.there"))  # as of another second
   with writers.following(tmp_path, "a", on=True) as follow:
     check(tmp_path, 5)
     follow()
