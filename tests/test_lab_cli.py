@@ -342,12 +342,13 @@ def test_show_prints_the_resolved_config_and_trains_nothing(tmp_path, capsys):
 def test_run_hands_over_what_it_checked(tmp_path, capsys, monkeypatch):
   train = pytest.importorskip("gan_jax.lab.train")
   seen = []
-  monkeypatch.setattr(train, "run", lambda resolved, workdir, quiet: seen.append((resolved, workdir, quiet)))
+  monkeypatch.setattr(train, "run", lambda resolved, workdir, quiet, **how: seen.append((resolved, workdir, quiet, how)))
   monkeypatch.setattr(cli, "_print_comparison", lambda directories: None)
   monkeypatch.setattr("gan_jax.lab.cache.compile_to_disk", lambda: None)
-  code, _, err = main(capsys, "run", f"--config={write(tmp_path)}:quick", "--workdir", "w", "--quiet", "--arms=hinge")
+  code, _, err = main(capsys, "run", f"--config={write(tmp_path)}:quick", "--workdir", "w", "--quiet", "--arms=hinge", "--tensorboard")
   assert code == 0, err
-  ((resolved, workdir, quiet),) = seen
+  ((resolved, workdir, quiet, how),) = seen
+  assert how == {"strategy": "auto", "tensorboard": True}
   assert (list(resolved.arms), resolved.base.num_steps, workdir, quiet) == (["hinge"], 40, "w", True)
 
 
