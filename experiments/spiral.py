@@ -20,5 +20,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.data = {"name": "swiss_roll", "noise": 0.25, "scale": 7.5, "num_bins": 50, "num_points": 100_000}
   if arg is None:
     config.seeds, config.num_steps = 10, 30_000
-    config.evaluation.num_samples = 10_000
+    config.evaluation["num_samples"] = 10_000
   return config
