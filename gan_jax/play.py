@@ -27,22 +27,54 @@ class Prior(NamedTuple):
   between: Callable[[PyTree, PyTree, Array], PyTree] = straight
 
 
+_COIN = 2**31 - 1  # no view has so many parts
+
+
 class Look(NamedTuple):
-  """What a view may use: its own key, the round, and `draw(sampler, n)` for per-example noise of the global batch."""
+  """What a view may use: its own key, the round, and `draw(sampler, n)` for per-example noise of the global batch.
+
+  `draw_alike(sampler, n)` gives the real and the fake examples of one turn the same noise, row by row. `memory` is what the view remembers.
+  `chance` is the probability with which an augmentation acts on an example (None: always); `sometimes(x, changed)` throws that coin.
+  """
 
   key: Array
   step: Array
   axis_name: str | None
+  key_alike: Array | None = None
+  memory: PyTree = ()
+  chance: Array | float | None = None
 
-  def draw(self, sampler: Callable[[Array, int], Array], n: int) -> Array:
+  def draw(self, sampler: Callable[[Array, int], PyTree], n: int) -> PyTree:
     return draw(sampler, self.key, n, self.axis_name)
+
+  def draw_alike(self, sampler: Callable[[Array, int], PyTree], n: int) -> PyTree:
+    return draw(sampler, self.key if self.key_alike is None else self.key_alike, n, self.axis_name)
+
+  def sometimes(self, x: Array, changed: Array) -> Array:
+    if self.chance is None:
+      return changed
+    coin = self.part(_COIN).draw(lambda key, n: jax.random.uniform(key, (n, *[1] * (x.ndim - 1))), len(x))
+    return jnp.where(coin < self.chance, changed, x)
+
+  def part(self, number: int) -> Look:
+    """With keys of its own, for one of several that look."""
+    alike = None if self.key_alike is None else jax.random.fold_in(self.key_alike, number)
+    return self._replace(key=jax.random.fold_in(self.key, number), key_alike=alike)
 
 
 class View(NamedTuple):
-  """How D sees examples: `apply(x, look) -> x'`, on real and fake alike; `size` examples make one D input."""
+  """How D sees examples: `apply(x, look) -> x'`, on real and fake alike; `size` examples make one D input.
+
+  A view may tell D something beside the example, `context(n, look) -> [n / size, K]`, the same for the k-th real and the k-th fake input; D is
+  called with it after the condition. And it may remember: `init() -> memory` starts the memory, `update(play, memory) -> memory` moves it in
+  D's turn, `look.memory` is how it was before the turn. It lives in D's model_state.
+  """
 
   apply: Callable[[Array, Look], Array]
   size: int = 1
+  context: Callable[[int, Look], Array] | None = None
+  init: Callable[[], PyTree] | None = None
+  update: Callable[[Any, PyTree], PyTree] | None = None  # (Play, memory) -> memory
 
 
 identity = View(lambda x, look: x)
@@ -52,7 +84,8 @@ class Play(NamedTuple):
   """One turn of a two-player game, as its terms see it.
 
   `real`, `fake`: what D sees, after the view, `[B, ...]`. `latent`: `[B * pack, Z]`, before the view.
-  `generate(z)` gives G's raw output, `discriminate(x)` the logits `[B]` of viewed inputs, `features(x)` D's last hidden layer `[B, F]`.
+  `generate(z)` gives G's raw output, `discriminate(x)` the logits `[B]` of viewed inputs, `features(x)` D's last hidden layer `[B, F]`, and
+  `sown(name, x)` whatever else one of D's layers sows under a name.
   `mean(x)` is the mean over the global batch and `gather(x)` its rows, on however many devices; `draw(sampler, n)` gives noise for n rows.
   """
 
@@ -68,6 +101,7 @@ class Play(NamedTuple):
   state: GanState
   key: Array
   axis_name: str | None
+  sown: Callable[[str, Array], PyTree] | None = None
 
   def mean(self, x: Array, axis: int | None = None) -> Array:
     return mean_over(jnp.mean(x, axis), self.axis_name)
@@ -140,14 +174,19 @@ def gan(
     condition = batch.get("condition")
     generate = lambda z: calls["generator"](z, *_given(condition))
     latent = draw(prior.sample, latent_key, len(batch["image"]), axis_name)
-    real = view.apply(batch["image"], Look(real_key, state.step, axis_name))
-    fake = view.apply(generate(latent), Look(fake_key, state.step, axis_name))
-    conditions = () if condition is None else (view_condition(condition, view),)
+    memory = state.model_state["discriminator"].get("view", ())
+    look = Look(real_key, state.step, axis_name, jax.random.fold_in(key, 4), memory)
+    real = view.apply(batch["image"], look)
+    fake = view.apply(generate(latent), look._replace(key=fake_key))
+    conditions: tuple[Array, ...] = () if condition is None else (view_condition(condition, view),)
+    if view.context is not None:
+      conditions += (view.context(len(batch["image"]), look),)
     discriminate = lambda x: flat_logits(calls["discriminator"](x, *conditions))
     real_logits, fake_logits = discriminate(real), discriminate(fake)
     play = Play(
       real, fake, latent, condition, real_logits, fake_logits, generate, discriminate,
       features=lambda x: calls["discriminator"].features(x, *conditions), state=state, key=term_key, axis_name=axis_name,
+      sown=lambda name, x: calls["discriminator"].sown(name, x, *conditions),
     )  # fmt: skip
     return play, calls
 
@@ -156,25 +195,34 @@ def gan(
       play, calls = set_up(with_entry(state, name, params=params), batch, key)
       network_state = calls[name].new_state()  # of the two forwards above, not of the calls that terms make
       value, memory, metrics = add_terms(adversarial[name](play), terms[name], play, state.model_state[name]["memory"])
+      model_state = {"network": network_state, "memory": memory}
       if name == "discriminator":
         metrics |= health(play.real_logits, play.fake_logits)
-      return value, Aux({"network": network_state, "memory": memory}, metrics)
+        if view.update is not None:
+          model_state["view"] = view.update(play, state.model_state[name]["view"])
+      return value, Aux(model_state, metrics)
 
     return loss
 
   def init_of(name: str) -> Callable[[Array, Batch], tuple[PyTree, PyTree]]:
     def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
+      told: tuple[Array, ...] = ()
       if name == "generator":
         inputs = prior.sample(key, len(batch["image"]))
         condition = batch.get("condition")
       else:
         # On this device alone: noise and global batches do not matter for shapes.
-        inputs = view.apply(batch["image"], Look(key, jnp.zeros((), jnp.int32), None))
+        look = Look(key, jnp.zeros((), jnp.int32), None, memory=() if view.init is None else view.init())
+        inputs = view.apply(batch["image"], look)
         condition = None if batch.get("condition") is None else view_condition(batch["condition"], view)
+        told = () if view.context is None else (view.context(len(batch["image"]), look),)
       module = {"generator": generator, "discriminator": discriminator}[name]
-      params, network_state = init_network(module, key, inputs, *_given(condition))
+      params, network_state = init_network(module, key, inputs, *_given(condition), *told)
       memory = {n: term.init() for n, term in terms[name].items() if isinstance(term, StatefulTerm)}
-      return params, {"network": network_state, "memory": memory}
+      model_state = {"network": network_state, "memory": memory}
+      if name == "discriminator" and view.init is not None:
+        model_state["view"] = view.init()
+      return params, model_state
 
     return init
 
@@ -203,13 +251,21 @@ class Calls:
 
   def features(self, *inputs: Any) -> Array:
     """What the network sows as `features`, flattened to `[B, F]`."""
+    h = self.sown("features", *inputs)
+    return h.reshape(len(h), -1)
+
+  def sown(self, name: str, *inputs: Any) -> PyTree:
+    """What the network, or the nearest of its layers, sows under the name."""
     collections = [*self.network_state, "intermediates"]
     variables = {"params": self.params, **self.network_state}
     _, sown = self.module.apply(variables, *inputs, mutable=collections, train=True)
-    if "features" not in sown.get("intermediates", {}):
-      raise ValueError(f"{type(self.module).__name__} sows no 'features'; add self.sow('intermediates', 'features', h) before its last layer")
-    h = sown["intermediates"]["features"][0]
-    return h.reshape(len(h), -1)
+    level = [sown.get("intermediates", {})]
+    while level:
+      for found in level:
+        if name in found:
+          return found[name][0]
+      level = [inner for found in level for inner in found.values() if isinstance(inner, Mapping)]
+    raise ValueError(f"{type(self.module).__name__} sows no {name!r}; {_SOWN_BY.get(name, f'use a layer that sows {name!r}')}")
 
   def new_state(self) -> PyTree:
     updates = [update for update in self.updates if update]
@@ -295,6 +351,16 @@ def view_condition(condition: Array, view: View) -> Array:
   if view.size > 1:
     raise ValueError("packing and a per-sample condition exclude each other: a pack has one D input but several conditions")
   return condition
+
+
+def plain(view: View, game: str) -> View:
+  """The view, if all it does is to show: games of their own keep no memory for it, and tell their discriminators nothing."""
+  if view.context is not None or view.init is not None:
+    raise ValueError(f"a view that remembers, or that tells D more than the example, needs the game gan; {game} takes views that only show")
+  return view
+
+
+_SOWN_BY = {"features": "add self.sow('intermediates', 'features', h) before its last layer"}
 
 
 def _given(condition: Any) -> tuple:

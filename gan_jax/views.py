@@ -1,10 +1,14 @@
 """Views: what the discriminator sees of an example, on real and fake alike."""
 
+from collections.abc import Callable
+from math import prod
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.play import Look, View, identity
+from gan_jax.core import PyTree
+from gan_jax.play import Look, Play, View, identity
 
 
 def pack(size: int) -> View:
@@ -32,23 +36,43 @@ def instance_noise(sigma: float, decay_steps: int | None = None) -> View:
 
   def apply(x: Array, look: Look) -> Array:
     scale = sigma if decay_steps is None else sigma * jnp.maximum(0.0, 1 - look.step / decay_steps)
-    return x + scale * look.draw(lambda key, n: jax.random.normal(key, (n, *x.shape[1:]), x.dtype), len(x))
+    noise = look.draw(lambda key, n: jax.random.normal(key, (n, *x.shape[1:]), x.dtype), len(x))
+    return look.sometimes(x, x + scale * noise)
 
   return View(apply)
 
 
 def chain(*views: View) -> View:
-  """One view after another; each gets a key of its own."""
+  """One view after another; each gets a key, and a memory, of its own. D is told what any of them has to tell, members of a pack side by side."""
+
+  def own(look: Look, number: int) -> Look:
+    return look.part(number)._replace(memory=look.memory[str(number)] if views[number].init is not None else ())
 
   def apply(x: Array, look: Look) -> Array:
     for number, view in enumerate(views):
-      x = view.apply(x, look._replace(key=jax.random.fold_in(look.key, number)))
+      x = view.apply(x, own(look, number))
     return x
 
-  size = 1
-  for view in views:
-    size *= view.size
-  return View(apply, size)
+  def context(n: int, look: Look) -> Array:
+    told, rows = [], n
+    for number, view in enumerate(views):
+      if view.context is not None:
+        told.append(view.context(rows, own(look, number)))
+      rows //= view.size
+    return jnp.concatenate([x.reshape(rows, -1) for x in told], axis=-1)
+
+  def init() -> dict:
+    return {str(number): view.init() for number, view in enumerate(views) if view.init is not None}
+
+  def update(play: Play, memory: dict) -> dict:
+    return {number: _update(views[int(number)])(play, kept) for number, kept in memory.items()}
+
+  told, remembers = (any(getattr(view, field) is not None for view in views) for field in ("context", "init"))
+  return View(apply, prod(view.size for view in views), context if told else None, init if remembers else None, update if remembers else None)
+
+
+def _update(view: View) -> Callable[[Play, PyTree], PyTree]:
+  return view.update or (lambda play, memory: memory)
 
 
 __all__ = ["chain", "identity", "instance_noise", "pack"]
