@@ -80,6 +80,10 @@ class View(NamedTuple):
 identity = View(lambda x, look: x)
 
 
+def _nothing(name: str, x: Array) -> PyTree:
+  raise ValueError(f"no network sows {name!r} here")
+
+
 class Play(NamedTuple):
   """One turn of a two-player game, as its terms see it.
 
@@ -101,7 +105,7 @@ class Play(NamedTuple):
   state: GanState
   key: Array
   axis_name: str | None
-  sown: Callable[[str, Array], PyTree] | None = None
+  sown: Callable[[str, Array], PyTree] = _nothing
 
   def mean(self, x: Array, axis: int | None = None) -> Array:
     return mean_over(jnp.mean(x, axis), self.axis_name)
@@ -360,7 +364,11 @@ def plain(view: View, game: str) -> View:
   return view
 
 
-_SOWN_BY = {"features": "add self.sow('intermediates', 'features', h) before its last layer"}
+_SOWN_BY = {
+  "features": "add self.sow('intermediates', 'features', h) before its last layer",
+  "slice": 'its last layer must be "SlicedDense"',
+  "recognition": 'it must look at its features with networks.recognition (across = {"name": "recognition", "size": ...})',
+}
 
 
 def _given(condition: Any) -> tuple:

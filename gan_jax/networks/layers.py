@@ -117,6 +117,28 @@ class Maxout(nn.Module):
     return pieces.reshape(len(x), self.features, self.pieces).max(axis=-1)
 
 
+class SlicedDense(nn.Module):
+  """A last layer that is a direction, <w, h> with |w| = 1, `[B, F] -> [B, 1]`: what `objectives.san` needs (`last = "SlicedDense"`).
+
+  Takida et al., 2024 (arXiv:2301.12811), section 5. As in their code, h = |v| (f + b), v the kernel and b a shift of the features f, and w = v / |v|:
+  the scale and the bias belong to h, so D can represent what a dense layer can. Sows `slice`: (h, w).
+  """
+
+  features: int = 1
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    if self.features != 1:
+      raise ValueError(f"a slice is one direction; SlicedDense makes 1 output, not {self.features}")
+    kernel = self.param("kernel", self.kernel_init, (x.shape[-1], 1))[:, 0]
+    norm = jnp.sqrt(jnp.square(kernel).sum() + 1e-12)
+    h = norm * (x + self.param("bias", nn.initializers.zeros, (x.shape[-1],)))
+    self.sow("intermediates", "slice", (h, kernel / norm))
+    return (h @ (kernel / norm))[:, None]
+
+
 class SelectedDense(nn.Module):
   """One dense layer for each of `num_heads` components, chosen by row: `([B, A], [B] int) -> [B, features]`."""
 
