@@ -13,7 +13,7 @@ Published (10 trials, standard error), modes and KL: DCGAN 78.9 +- 6.5, 4.50; Pa
 (N = 20,000). A perfect sampler: 1000 modes, KL .02. With a discriminator of this size the benchmark separates nothing but "solved" from "not".
 
   gan-jax run --config=experiments/smnist_dcgan.py --workdir=runs/smnist_dcgan             10 seeds, 5 arms: wants a GPU
-  gan-jax run --config=experiments/smnist_dcgan.py:quick --workdir=runs/smnist_dcgan_quick   an eighth of the maps, 150 rounds, 2 arms: two minutes
+  gan-jax run --config=experiments/smnist_dcgan.py:quick --workdir=runs/smnist_dcgan_quick   an eighth of the maps, 500 rounds, 2 arms: two minutes
 
 GAN_JAX_DATA names the folder that holds mnist/. WGAN-GP: weight 10, five steps of D for one of G, no BatchNorm in D, Adam 1e-4 (.5, .9).
 """
@@ -49,10 +49,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "arms": ARMS,
   }  # fmt: skip
   if arg == "quick":
-    config |= {"seeds": 1, "num_steps": 150}
+    config |= {"seeds": 1, "num_steps": 500}
     config["data"] |= {"minimum_accuracy": 0.95, "classifier_steps": 150}
     config["generator"]["features"], config["discriminator"]["features"] = (64, 32, 16, 8), (8, 16, 32, 64)
-    config["evaluation"] |= {"num_samples": 5000, "every": 50, "monitor_samples": 1000}
+    config["evaluation"] |= {"num_samples": 5000, "every": 100, "monitor_samples": 1000}
     config["arms"] = pick(ARMS, "vanilla", "pacgan2")
   elif arg is not None:
     raise ValueError(f"no form {arg!r} of this experiment; use quick")

@@ -14,7 +14,7 @@ Published (50 trials, standard error), modes and KL: DCGAN 78.5 +- 17.6, 5.21 (i
 
   gan-jax run --config=experiments/smnist_q.py --workdir=runs/smnist_q             10 seeds, 13 arms: the full schedule wants a GPU
   gan-jax run --config=experiments/smnist_q.py:short --workdir=runs/smnist_q_short   a fiftieth of it: 10,000 rounds, 3 seeds, 7 arms, for the order
-  gan-jax run --config=experiments/smnist_q.py:quick --workdir=runs/smnist_q_quick   600 rounds, 2 arms: about two minutes, too few to mean anything
+  gan-jax run --config=experiments/smnist_q.py:quick --workdir=runs/smnist_q_quick   400 rounds, 2 arms: about two minutes, too few to mean anything
 
 GAN_JAX_DATA names the folder that holds mnist/. Packs of `pacgan2` ... `pacgan4` count as one of the 128, as in PacGAN's code, so they see 2 to 4
 times the digits; `..._samples` are the same at 128 digits. R1 and WGAN-GP judge without BatchNorm, which mixes the samples whose gradients they
@@ -64,7 +64,7 @@ def get_config(arg: str | None = None, maps: tuple[int, ...] = MAPS, part: str =
     config["evaluation"]["every"] = 1000
     config["arms"] = pick(config["arms"], "vanilla", "unrolled1", "unrolled5", "pacgan2", "pacgan4", "wgan_gp", "wide_discriminator")
   elif arg == "quick":
-    config |= {"seeds": 1, "num_steps": 600}
+    config |= {"seeds": 1, "num_steps": 400}
     config["data"] |= {"minimum_accuracy": 0.95, "classifier_steps": 150}
     config["evaluation"] |= {"num_samples": 5000, "every": 200, "monitor_samples": 1000}
     config["arms"] = pick(config["arms"], "vanilla", "pacgan2")
