@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.play import Play, StatefulTerm, Term
+from gan_jax.play import Look, Play, StatefulTerm, Term, View
 
 
 def r1(gamma: float) -> Term:
@@ -28,6 +28,70 @@ def r2(gamma: float) -> Term:
     return gamma / 2 * squared_gradient_norm(play.discriminate, play.fake).mean()
 
   return penalty
+
+
+def approximate_r1(weight: float, sigma: float = 0.01) -> Term:
+  """R1 without a second derivative, weight * E (D(x) - D(x + sigma * e))^2, e ~ N(0, I) a coordinate.
+
+  Lin et al., 2025 (APT, arXiv:2501.08316), who use weight 100 and sigma .01. To first order it is weight * sigma^2 * E |grad D(x)|^2,
+  so it stands for `r1` with gamma = 2 * weight * sigma^2 (theirs: .02); one more forward of D, no double backward.
+  Traps: sigma without weight says nothing, and gamma is not the weight; the difference is of order sigma * |grad D|, which bfloat16 logits cannot
+  hold at sigma .01 and float32 ones not below about 1e-4; and it is as noisy as one random direction.
+  """
+  return _under_noise(weight, sigma, lambda play: (play.real, play.real_logits))
+
+
+def approximate_r2(weight: float, sigma: float = 0.01) -> Term:
+  """R2 without a second derivative, weight * E (D(x') - D(x' + sigma * e))^2: `approximate_r1` at the fakes, noise of its own.
+
+  Lin et al., 2025 (arXiv:2501.08316) have R1 alone; its successor AAPT (arXiv:2506.09350) has both, with the relativistic loss, as R3GAN does.
+  """
+  return _under_noise(weight, sigma, lambda play: (play.fake, play.fake_logits))
+
+
+def roth(gamma: float) -> Term:
+  """gamma / 2 * (E (1 - p)^2 |grad D(x)|^2 + E p'^2 |grad D(x')|^2), p = sigmoid(D): the noise-induced regulariser of the Jensen-Shannon game.
+
+  Roth et al., 2017 (arXiv:1705.09367), as in their code; they anneal gamma from 2 to .01. It is R1 and R2 where D is wrong, and leaves D alone where it is
+  sure: E |grad log p|^2 + E |grad log (1 - p')|^2. Traps: the gradients are those of the logit, not of p; the weights have a gradient as well;
+  the probability on real is 1 - p, of being taken for fake.
+  """
+
+  def penalty(play: Play) -> Array:
+    on_real = jnp.square(jax.nn.sigmoid(-play.real_logits)) * squared_gradient_norm(play.discriminate, play.real)
+    on_fake = jnp.square(jax.nn.sigmoid(play.fake_logits)) * squared_gradient_norm(play.discriminate, play.fake)
+    return gamma / 2 * (on_real.mean() + on_fake.mean())
+
+  return penalty
+
+
+def consistency(weight: float, augmentation: View) -> Term:
+  """CR, weight * E (D(x) - D(T(x)))^2, T an augmentation such as `views.translation()`; the game itself is played on plain examples.
+
+  Zhang et al., 2020 (arXiv:1910.12027), weight 10. T acts on what D sees. Trap: the real side alone is made consistent, so G may learn T's
+  artefacts: see `balanced_consistency`. In two dimensions T is `views.instance_noise(sigma)`.
+
+  Raises:
+    ValueError: an augmentation that packs, remembers or tells.
+  """
+  return _stays(augmentation, lambda play: weight * _shift(play, augmentation, 0, play.real, play.real_logits))
+
+
+def balanced_consistency(weight_real: float, weight_fake: float, augmentation: View) -> Term:
+  """bCR, weight_real * E (D(x) - D(T(x)))^2 + weight_fake * E (D(x') - D(T(x')))^2, for D alone.
+
+  Zhao et al., 2021 (ICR, arXiv:2002.04724), weights 10 and 10. Both sides, so that T does not leak into G. Traps: G's loss has no such
+  term (it would teach G to please T), and the adversarial logits are those of plain examples, or it is another method (DiffAugment).
+
+  Raises:
+    ValueError: an augmentation that packs, remembers or tells.
+  """
+
+  def penalty(play: Play) -> Array:
+    on_real = _shift(play, augmentation, 0, play.real, play.real_logits)
+    return weight_real * on_real + weight_fake * _shift(play, augmentation, 1, play.fake, play.fake_logits)
+
+  return _stays(augmentation, penalty)
 
 
 def wgan_gp(weight: float) -> Term:
@@ -112,6 +176,26 @@ def squared_gradient_norm(function: Callable[[Array], Array], x: Array) -> Array
   return jnp.square(gradient).reshape(len(x), -1).sum(axis=1)
 
 
+def _under_noise(weight: float, sigma: float, of: Callable[[Play], tuple[Array, Array]]) -> Term:
+  def penalty(play: Play) -> Array:
+    x, logits = of(play)
+    noise = play.draw(lambda key, n: jax.random.normal(key, (n, *x.shape[1:]), x.dtype), len(x))
+    return weight * jnp.square(logits - play.discriminate(x + sigma * noise)).mean()
+
+  return penalty
+
+
+def _shift(play: Play, augmentation: View, number: int, x: Array, logits: Array) -> Array:
+  look = Look(play.key, play.state.step, play.axis_name).part(number)
+  return jnp.square(logits - play.discriminate(augmentation.apply(x, look))).mean()
+
+
+def _stays(augmentation: View, penalty: Term) -> Term:
+  if augmentation.size > 1 or augmentation.context is not None or augmentation.init is not None:
+    raise ValueError("consistency compares an example with an augmented one; its augmentation cannot pack, remember or tell D more")
+  return penalty
+
+
 def _norm(function: Callable[[Array], Array], x: Array) -> Array:
   return jnp.sqrt(squared_gradient_norm(function, x) + 1e-12)  # the square root has no gradient at 0
 
@@ -122,4 +206,6 @@ def _on_segments(play: Play) -> Array:
   return play.real + t * (play.fake - play.real)
 
 
-__all__ = ["dragan", "lecam", "r1", "r2", "wgan_gp", "wgan_lp", "zero_gp"]
+__all__ = [
+  "approximate_r1", "approximate_r2", "balanced_consistency", "consistency", "dragan", "lecam", "r1", "r2", "roth", "wgan_gp", "wgan_lp", "zero_gp",
+]  # fmt: skip

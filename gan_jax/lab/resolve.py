@@ -43,6 +43,7 @@ MODULES = {  # where a slot's names live; the last is searched last
   "metrics": ("gan_jax.metrics", "gan_jax.data"),  # a metric's features, and the data of its reference
 }
 NETWORKS = MODULES["generator"]
+INSIDE = {"discriminator_terms": MODULES["view"]}  # where a section inside a slot's section looks, if not where the slot does
 MAKES = {  # what the result of a slot's function must have
   "data": ("draw", "table", "shape"),
   "generator": ("init", "apply"),
@@ -237,7 +238,8 @@ def _check_game(config: Mapping[str, Plain]) -> tuple[Call, dict[str, Any], tupl
   for slot in SLOTS:
     if slot in OPEN and _present(config[slot]):
       slots[slot] = {
-        key: _call(slot, {"name": key, **entry}, f"{slot}.{key}") for key, entry in _present(config[slot]).items()
+        key: _call(slot, {"name": key, **entry}, f"{slot}.{key}", nested=INSIDE.get(slot, ()))
+        for key, entry in _present(config[slot]).items()
       }
     elif slot not in OPEN and config[slot]:
       slots[slot] = _call(slot, config[slot], slot)
