@@ -36,16 +36,23 @@ class Aux(NamedTuple):
   metrics: Metrics
 
 
+Loss = Callable[[PyTree, GanState, Batch, Array], tuple[Array, Aux]]
+
+
 class Player(NamedTuple):
-  """`init(key, batch) -> (params, model_state)`; `loss(params, state, batch, key) -> (value, Aux)`."""
+  """`init(key, batch) -> (params, model_state)`; `loss(params, state, batch, key) -> (value, Aux)`.
+
+  A player who pursues different things in one round has a loss for each: `parts`, by name. A turn asks for one as "player.part".
+  """
 
   init: Callable[[Array, Batch], tuple[PyTree, PyTree]]
-  loss: Callable[[PyTree, GanState, Batch, Array], tuple[Array, Aux]]
+  loss: Loss
   optimizer: optax.GradientTransformation
   ema_decay: float | None = None
+  parts: Mapping[str, Loss] = {}
 
 
-Turns = tuple[tuple[str, ...], ...]
+Turns = tuple[tuple[str, ...], ...]  # of moves: a player's name, or "player.part"
 
 
 def fresh(turn: int, visit: int) -> int:
@@ -106,8 +113,11 @@ def build(game: Game) -> Algorithm:
   """
   for names in game.turns:
     for name in names:
-      if name not in game.players:
-        raise ValueError(f"turn {names} names {name!r}, who is not a player; players: {', '.join(game.players)}")
+      player, _, part = name.partition(".")
+      if player not in game.players:
+        raise ValueError(f"turn {names} names {player!r}, who is not a player; players: {', '.join(game.players)}")
+      if part and part not in game.players[player].parts:
+        raise ValueError(f"turn {names} names {name!r}, which is no part of {player}; parts: {', '.join(game.players[player].parts) or 'none'}")
   visits = _visits(game.turns)
   num_slices = slices_per_round(game)
 
@@ -142,17 +152,24 @@ def take_turn(game: Game, names: tuple[str, ...], state: GanState, batch: Batch,
   """Move the named players at once: the only place with a gradient, a `pmean` and an optimiser update."""
   moved = state
   metrics: dict[str, Array] = {}
-  for name in names:
+  for move in names:
+    name, _, part = move.partition(".")
     player = game.players[name]
-    (value, aux), grads = jax.value_and_grad(player.loss, has_aux=True)(state.params[name], state, batch, key)
+    loss = player.parts[part] if part else player.loss
+    (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(state.params[name], state, batch, key)
     grads, model_state, logs = mean_over((grads, aux.model_state, {"loss": value, **aux.metrics}), game.axis_name)
     updates, opt_state = player.optimizer.update(grads, state.opt_state[name], state.params[name])
     params = optax.apply_updates(state.params[name], updates)
     moved = with_entry(moved, name, params=params, model_state=model_state, opt_state=opt_state)
     if player.ema_decay is not None:
       moved = with_entry(moved, name, ema=optax.incremental_update(params, state.ema[name], 1 - player.ema_decay))
-    metrics.update({f"{name}/{key}": log for key, log in logs.items()})
+    metrics.update({f"{move}/{key}": log for key, log in logs.items()})
   return moved, metrics
+
+
+def mover(move: str) -> str:
+  """Who moves: "generator" of "generator" and of "generator.diffusion"."""
+  return move.partition(".")[0]
 
 
 def slices_per_round(game: Game) -> int:
@@ -201,8 +218,9 @@ def _visits(turns: Turns) -> list[int]:
   seen: dict[str, int] = {}
   visits = []
   for names in turns:
-    visits.append(max(seen.get(name, 0) for name in names))
-    for name in names:
+    movers = [mover(name) for name in names]
+    visits.append(max(seen.get(name, 0) for name in movers))
+    for name in movers:
       seen[name] = seen.get(name, 0) + 1
   return visits
 

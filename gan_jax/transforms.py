@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from gan_jax.core import Aux, Batch, Game, GanState, PyTree, mean_over, shared, slices_per_round, take_turn, with_entry
+from gan_jax.core import Aux, Batch, Game, GanState, Loss, PyTree, mean_over, mover, shared, slices_per_round, take_turn, with_entry
 from gan_jax.optimizers import keep_within
 
 
@@ -21,15 +21,19 @@ def unroll(game: Game, steps: int, player: str = "generator", rival: str = "disc
   me = _player(game, player)
   _player(game, rival)
 
-  def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
-    def play_on(state: GanState, key: Array) -> tuple[GanState, None]:
-      return _look_ahead(game, (rival,), state, batch, key), None
+  def ahead(own: Loss) -> Loss:
+    def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
+      def play_on(state: GanState, key: Array) -> tuple[GanState, None]:
+        return _look_ahead(game, (rival,), state, batch, key), None
 
-    future_keys = jax.random.split(jax.random.fold_in(key, 1), steps)
-    future, _ = lax.scan(play_on, with_entry(state, player, params=params), future_keys)
-    return me.loss(params, future, batch, key)
+      future_keys = jax.random.split(jax.random.fold_in(key, 1), steps)
+      future, _ = lax.scan(play_on, with_entry(state, player, params=params), future_keys)
+      return own(params, future, batch, key)
 
-  return _with_losses(game, {player: loss})
+    return loss
+
+  parts = {name: ahead(part) for name, part in me.parts.items()}
+  return game._replace(players={**game.players, player: me._replace(loss=ahead(me.loss), parts=parts)})
 
 
 def consensus(game: Game, gamma: float) -> Game:
@@ -104,7 +108,7 @@ def repeat(game: Game, times: int, player: str = "generator") -> Game:
   _player(game, player)
   if times < 1:
     raise ValueError(f"times is {times}; a turn is taken at least once")
-  return game._replace(turns=tuple(names for names in game.turns for _ in range(times if player in names else 1)))
+  return game._replace(turns=tuple(names for names in game.turns for _ in range(times if player in map(mover, names) else 1)))
 
 
 def clip_weights(game: Game, limit: float, player: str = "discriminator") -> Game:

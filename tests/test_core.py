@@ -155,3 +155,19 @@ def test_what_cannot_be_played_is_refused():
     make(["generator", "discriminator", "critic"])
   with pytest.raises(ValueError, match="n_critic is 0"):
     make(["generator", "discriminator"], n_critic=0)
+
+
+def test_a_player_may_pursue_another_thing_in_another_turn():
+  """x falls along x^2, then along 3 x; the moves are numbered as turns of one player, and logged apart."""
+  own = lambda value: lambda x, state, batch, key: (value(x), Aux({}, {"rows": batch["image"].sum()}))
+  player = Player(lambda key, batch: (jnp.asarray(X), {}), own(lambda x: x**2), optax.sgd(RATE), 0.9, {"far": own(lambda x: 3 * x)})
+  game = Game({"generator": player}, (("generator",), ("generator.far",)), sample=lambda *_: None)
+  algorithm, batch = build(game), {"image": jnp.array([[1.0], [10.0]])}
+  assert slices_per_round(game) == 2
+  state, metrics = algorithm.step(algorithm.init(jax.random.key(0), batch), batch, jax.random.key(0))
+  first = X - RATE * 2 * X
+  assert float(state.params["generator"]) == pytest.approx(first - RATE * 3, rel=1e-6)
+  assert float(metrics["generator/rows"]) == 1 and float(metrics["generator.far/rows"]) == 10
+  assert transforms.repeat(game, 2).turns == (("generator",), ("generator",), ("generator.far",), ("generator.far",))
+  with pytest.raises(ValueError, match=r"names 'generator.near', which is no part of generator; parts: far"):
+    build(game._replace(turns=(("generator.near",),)))
