@@ -41,12 +41,17 @@ def row(objective=None, *, g=None, d=None, transform: Callable[[Game], Game] = l
   return make
 
 
+FURTHER = {  # players
+  "veegan": ("reconstructor",), "d2gan": ("second_discriminator",), "ali": ("encoder",), "bigan": ("encoder",), "mode_regularized": ("encoder",),
+  "mdgan": ("encoder", "second_discriminator"), "gman": ("sharpness",),
+}  # fmt: skip
+
+
 def own(game, *networks: Any, **settings: Any):
   """A row for a game with players of its own."""
 
   def make(axis_name: str | None = None, optimizer: optax.GradientTransformation = SGD) -> Game:
-    names = {"veegan": ("reconstructor",), "d2gan": ("second_discriminator",)}.get(game.__name__, ())
-    players = {name: optimizer for name in ("generator", "discriminator", *names)}
+    players = {name: optimizer for name in ("generator", "discriminator", *FURTHER.get(game.__name__, ()))}
     return game(*networks, prior=priors.normal(LATENT), optimizers=players, axis_name=axis_name, **settings)
 
   return make
@@ -111,7 +116,18 @@ GAMES = {
   "veegan": own(games.veegan, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
   "d2gan": own(games.d2gan, generator(), discriminator()),
   "mgan": own(games.mgan, generator(heads=4), discriminator(5), num_generators=4, ema_decay=0.9),
+  "ali": own(games.ali, generator(), discriminator(), networks.mlp(2 * LATENT, WIDTHS, "tanh")),
+  "bigan": own(games.bigan, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
+  "mode_regularized": own(games.mode_regularized, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
+  "mdgan": own(games.mdgan, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
+  "madgan": own(games.madgan, generator(heads=4), discriminator(5), num_generators=4),
+  "gman": own(games.gman, generator(), discriminator(), sharpness=None, reward=1.0),
 }  # fmt: skip
+
+# Rows whose machinery another row has already: they run with the slow tests.
+SIBLINGS = {"bigan": "ali", "mode_regularized": "mdgan", "madgan": "mgan"}
+# Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
+ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman"}
 
 
 def points(seed: int = 0, n: int = BATCH) -> dict[str, np.ndarray]:

@@ -51,6 +51,27 @@ class Affine(nn.Module):
     return x @ kernel + self.param("bias", nn.initializers.zeros, (self.out,))
 
 
+def affine(state, name, *inputs):
+  """What the `Affine` network of a player says."""
+  params = state.params[name]
+  return np.concatenate(inputs, axis=1) @ np.asarray(params["kernel"]) + np.asarray(params["bias"])
+
+
+def loss(game, state, name, batch, key=None):
+  """A player's loss (or that of one of its parts, "player.part"), and its metrics."""
+  player, _, part = name.partition(".")
+  own = game.players[player]
+  value, aux = (own.parts[part] if part else own.loss)(state.params[player], state, batch, jax.random.key(0) if key is None else key)
+  return float(value), aux.metrics
+
+
+def with_params(state, **params):
+  return state.replace(params={**state.params, **params})
+
+
+softplus = lambda x: np.log1p(np.exp(x))
+
+
 def fixed_prior(rows: Any) -> Prior:
   """Always the same latents, the first n of `rows`."""
   rows = jnp.asarray(rows)

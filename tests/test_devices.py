@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from games import GAMES, agree, first_round, first_state, jit, points, run_key
+from games import GAMES, ON_SHARDS, agree, first_round, first_state, jit, points, run_key
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import build, core
 
 # What looks across samples, cuts the batch, or differentiates through collectives: on 2 and 8 devices as well. Every other game and count is slow.
 TELLING = ("minibatch_discrimination", "minibatch_stddev", "pack4", "n_critic", "batch_norm_discriminator", "bures")
-DEFAULT = {*((name, 4) for name in GAMES), *((name, count) for name in TELLING for count in (2, 8)), ("non_saturating", 1)}
+DEFAULT = {*((name, 4) for name in GAMES if name not in ON_SHARDS), *((name, count) for name in TELLING for count in (2, 8)), ("non_saturating", 1)}
 everywhere = [
   pytest.param(name, count, marks=[] if (name, count) in DEFAULT else pytest.mark.slow, id=f"{name}-{count}")
   for name in GAMES for count in (1, 2, 4, 8)

@@ -3,14 +3,14 @@
 import jax
 import numpy as np
 import pytest
-from games import ADAM, GAMES, agree, first_round, first_state, jit, points, run_key
+from games import ADAM, GAMES, SIBLINGS, agree, first_round, first_state, jit, points, run_key
 from jax import lax
 
 from gan_jax import build
 from gan_jax.core import slices_per_round
 from gan_jax.lab.checkpoint import Checkpoints
 
-every_game = pytest.mark.parametrize("name", GAMES)
+every_game = pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SIBLINGS else name for name in GAMES])
 SHARDS = 4
 
 

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from plays import Affine, fixed_prior
+from plays import Affine, affine, fixed_prior, softplus, with_params
+from plays import loss as loss_on
 
 from gan_jax import games, networks, priors
 from gan_jax.core import build, take_turn
 from gan_jax.play import Prior
 
 KEY = jax.random.key(0)
-softplus = lambda x: np.log1p(np.exp(x))
 Z = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 BATCH = {"image": np.random.default_rng(1).normal(size=(4, 2)).astype("float32")}
 
@@ -31,18 +31,8 @@ def start(game):
   return build(game).init(KEY, BATCH)
 
 
-def affine(state, name, *inputs):
-  params = state.params[name]
-  return np.concatenate(inputs, axis=1) @ np.asarray(params["kernel"]) + np.asarray(params["bias"])
-
-
 def loss(game, state, name):
-  value, aux = game.players[name].loss(state.params[name], state, BATCH, KEY)
-  return float(value), aux.metrics
-
-
-def with_params(state, **params):
-  return state.replace(params={**state.params, **params})
+  return loss_on(game, state, name, BATCH)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,12 @@
 """Games by name: the two-player game and those with further players, one file each."""
 
+from gan_jax.games.ali import ali, bigan
 from gan_jax.games.d2gan import d2gan
+from gan_jax.games.gman import gman
+from gan_jax.games.madgan import madgan
+from gan_jax.games.mdgan import mdgan, mode_regularized
 from gan_jax.games.mgan import mgan
 from gan_jax.games.veegan import veegan
 from gan_jax.play import gan
 
-__all__ = ["d2gan", "gan", "mgan", "veegan"]
+__all__ = ["ali", "bigan", "d2gan", "gan", "gman", "madgan", "mdgan", "mgan", "mode_regularized", "veegan"]
