@@ -10,6 +10,7 @@ Counts above 15 at t = 50 are over-production of rare modes, not a better model.
 
   gan-jax run --config=experiments/grid_rls.py --workdir=runs/grid_rls            10 seeds, 17 arms; minutes an arm: see README.md beside this
   gan-jax run --config=experiments/grid_rls.py:quick --workdir=runs/grid_quick    2 seeds, 2,000 rounds, 5 arms: about a minute
+  gan-jax run --config=experiments/grid_rls.py:tune --workdir=runs/grid_tune      3 settings of each method's own knob, on seeds that are not reported
 
 The arms, and the settings of their own knobs (chosen on the ring), are those of ring_rls.py.
 """

@@ -60,7 +60,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config |= {"seeds": 1, "num_steps": 2000}
     config["data"] |= {"minimum_accuracy": 0.95, "classifier_steps": 150}
     config["generator"]["features"], config["discriminator"]["features"] = (32, 16, 8), (8, 16, 32, 64)
-    config["evaluation"] |= {"num_samples": 2500, "every": 250, "monitor_samples": 1000}
+    config["evaluation"] |= {"num_samples": 2500, "thresholds": (1,), "every": 250, "monitor_samples": 1000}
     config["evaluation"]["metrics"] = {"per_class": {}, "density_coverage": {"features": {"name": "classifier"}, "k": 5, "n": 1000}}
     config["arms"] = pick(ARMS, "vanilla", "pacgan2")
   elif arg is not None:
