@@ -94,6 +94,9 @@ def test_files(done):
   assert {row["step"] for row in found} == {"250"}
   status = json.loads((done / "arms/lecam/status.json").read_text())
   assert status["status"] == "done" and status["samples_seen"] == 250 * 16
+  assert (status["strategy"], status["devices"], status["processes"], status["seeds_by"]) == ("jit", 1, 1, "vmap")
+  environment = json.loads((done / "environment.json").read_text())
+  assert environment["device_kinds"] == ["cpu"] and environment["processes"] == 1 and "xla_flags" in environment
   assert status["parameters"] == {"generator": 4 * 16 + 16 + 16 * 2 + 2, "discriminator": 2 * 16 + 16 + 16 + 1}
   assert [line["step"] for line in untimed_log(done, "vanilla")] == [step for step in (50, 100, 150, 200, 250) for _ in range(2)]
   samples = np.load(done / "arms/vanilla/samples/final.npz")
