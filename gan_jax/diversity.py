@@ -1,5 +1,7 @@
 """Generator terms against collapse."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -66,6 +68,90 @@ def bures(weight: float = 1.0) -> Term:
   return term
 
 
+def gdpp(weight: float = 1.0, scale: float = 1e-4) -> Term:
+  """weight * (scale * mean (l - l')^2 - sum_i u_i |<v_i, v'_i>|), l, v and l', v' the eigenpairs of the `[B, B]` kernels f f^T of real and fake.
+
+  f are D's features, each row of length 1; u = (l - min l) / (max l - min l); pairs go by the order of the eigenvalues. Elfeki et al., 2019
+  (arXiv:1812.00068), as in their code, which halves the sum with the adversarial loss (the paper sums |l - l'| with no scale).
+  Traps: eigenvectors have no sign, so the code's <v, v'> is +- by chance, and its gradient with it: here the absolute value. They live on the index
+  of the batch, where row k of real has nothing to do with row k of fake: the second part is not a property of the two distributions, whatever its
+  sign; `gdpp_eigenvalues` is what is left without it, and `bures` compares covariances instead. Equal eigenvalues have no derivative of their
+  vectors: directions within 1e-4 of the largest eigenvalue of each other are held. Cost: two eigenproblems of size B, on the global batch.
+  """
+
+  def term(play: Play) -> Array:
+    (values, vectors), (fake_values, fake_vectors) = (_eigen(play.gather(play.features(x))) for x in (play.real, play.fake))
+    importance = (values - values[0]) / (values[-1] - values[0] + 1e-12)
+    alignment = (importance * jnp.abs((vectors * fake_vectors).sum(axis=0))).sum()
+    return weight * (scale * jnp.square(values - fake_values).mean() - alignment)
+
+  return term
+
+
+def gdpp_eigenvalues(weight: float) -> Term:
+  """weight * mean (l - l')^2: `gdpp` without the eigenvectors, which do not survive a change of the batch's order. The code's weight is 1e-4.
+
+  Elfeki et al., 2019 (arXiv:1812.00068), the magnitude term. The spectrum of f f^T is that of the (uncentred) covariance of D's unit features: it
+  says how many directions the fakes spread over, not which.
+  """
+
+  def term(play: Play) -> Array:
+    (values, _), (fake_values, _) = (_eigen(play.gather(play.features(x))) for x in (play.real, play.fake))
+    return weight * jnp.square(values - fake_values).mean()
+
+  return term
+
+
+def information(weight: float, categories: Sequence[int] = (10,), continuous: int = 0) -> Term:
+  """InfoGAN, weight * E -log Q(c | x'): D's recognition head must read the code off the fake, `-L_I` up to the code's entropy.
+
+  Chen et al., 2016 (arXiv:1606.03657), eq. 5: cross-entropy for each category, (c - mean)^2 / 2 for a continuous code (Q of variance 1, as in their
+  code). Three parts belong together: the latents end with the code (`priors.coded`, same `categories` and `continuous`), D has a head of
+  sum(categories) + continuous outputs (`across = recognition(size)`), and the term is in both players' terms, since Q learns in D's turn as in
+  G's. Traps: a term for G alone leaves Q as it was born; Q reads fakes only, never real samples.
+
+  Raises:
+    ValueError: latents without such a code, a head of another size, or packs, which have several codes.
+  """
+  width = sum(categories) + continuous
+
+  def term(play: Play) -> Array:
+    guess = play.sown("recognition", play.fake)
+    if not isinstance(play.latent, jax.Array) or play.latent.ndim != 2 or play.latent.shape[1] <= width:
+      raise ValueError(f"information reads a code of {width} numbers at the end of z; use priors.coded with the same categories and continuous")
+    if guess.shape != (len(play.latent), width):
+      raise ValueError(f"the recognition head gives {guess.shape[1:]} for {len(guess)} inputs of D; {len(play.latent)} codes of {width} need reading")
+    code, start, surprise = play.latent[:, -width:], 0, jnp.zeros(len(guess))
+    for size in categories:
+      surprise -= (code[:, start : start + size] * jax.nn.log_softmax(guess[:, start : start + size])).sum(axis=1)
+      start += size
+    return weight * (surprise + jnp.square(code - guess)[:, start:].sum(axis=1) / 2).mean()
+
+  return term
+
+
+def _eigen(features: Array) -> tuple[Array, Array]:
+  f = features * jax.lax.rsqrt(jnp.square(features).sum(axis=1, keepdims=True) + 1e-12)
+  return _eigh(f @ f.T)
+
+
+@jax.custom_jvp
+def _eigh(m: Array) -> tuple[Array, Array]:
+  """Eigenvalues, the smallest first, and the eigenvectors as columns."""
+  values, vectors = jnp.linalg.eigh(m)
+  return values, vectors
+
+
+@_eigh.defjvp
+def _eigh_jvp(primals, tangents):
+  """dl = diag W, dv_j = sum_i v_i W_ij / (l_j - l_i), W = V^T dm V, over pairs that are apart: XLA's own rule is NaN at equal eigenvalues."""
+  values, vectors = _eigh(primals[0])
+  w = vectors.T @ tangents[0] @ vectors
+  gaps = values - values[:, None]
+  apart = jnp.abs(gaps) > 1e-4 * values[-1]
+  return (values, vectors), (jnp.diagonal(w), vectors @ (jnp.where(apart, w, 0) / jnp.where(apart, gaps, 1)))
+
+
 @jax.custom_jvp
 def _nuclear_norm(m: Array) -> Array:
   """The sum of the singular values of a square matrix; its gradient is the polar factor."""
@@ -112,4 +198,4 @@ def _l1(x: Array) -> Array:
   return jnp.abs(x).reshape(len(x), -1).sum(axis=1)
 
 
-__all__ = ["bures", "dsgan", "feature_matching", "mode_seeking"]
+__all__ = ["bures", "dsgan", "feature_matching", "gdpp", "gdpp_eigenvalues", "information", "mode_seeking"]

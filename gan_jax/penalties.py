@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.diversity import information
 from gan_jax.play import Look, Play, StatefulTerm, Term, View
 
 
@@ -52,9 +53,9 @@ def approximate_r2(weight: float, sigma: float = 0.01) -> Term:
 def roth(gamma: float) -> Term:
   """gamma / 2 * (E (1 - p)^2 |grad D(x)|^2 + E p'^2 |grad D(x')|^2), p = sigmoid(D): the noise-induced regulariser of the Jensen-Shannon game.
 
-  Roth et al., 2017 (arXiv:1705.09367), as in their code; they anneal gamma from 2 to .01. It is R1 and R2 where D is wrong, and leaves D alone where it is
-  sure: E |grad log p|^2 + E |grad log (1 - p')|^2. Traps: the gradients are those of the logit, not of p; the weights have a gradient as well;
-  the probability on real is 1 - p, of being taken for fake.
+  Roth et al., 2017 (arXiv:1705.09367), as in their code; they anneal gamma from 2 to .01. It is R1 and R2 where D is wrong, and leaves D alone
+  where it is sure: E |grad log p|^2 + E |grad log (1 - p')|^2. Traps: the gradients are those of the logit, not of p; the weights have a gradient
+  as well; the weight on real is 1 - p, the chance of being taken for fake.
   """
 
   def penalty(play: Play) -> Array:
@@ -207,5 +208,6 @@ def _on_segments(play: Play) -> Array:
 
 
 __all__ = [
-  "approximate_r1", "approximate_r2", "balanced_consistency", "consistency", "dragan", "lecam", "r1", "r2", "roth", "wgan_gp", "wgan_lp", "zero_gp",
+  "approximate_r1", "approximate_r2", "balanced_consistency", "consistency", "dragan", "information", "lecam", "r1", "r2", "roth", "wgan_gp",
+  "wgan_lp", "zero_gp",
 ]  # fmt: skip

@@ -1,5 +1,7 @@
 """Priors: where latents come from."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -25,6 +27,28 @@ def indexed(prior: Prior, num_components: int) -> Prior:
   )
 
 
+def coded(of: Prior, categories: Sequence[int] = (10,), continuous: int = 0) -> Prior:
+  """InfoGAN's latents, `[n, Z + sum(categories) + continuous]`: those of `of`, a uniform one-hot code for each of `categories`, and `continuous`
+  numbers ~ U[-1, 1].
+
+  Chen et al., 2016 (arXiv:1606.03657), section 7. G takes them as one vector; `diversity.information` reads the code from its end.
+  """
+
+  def sample(key: Array, n: int) -> Array:
+    plain, drawn, numbers = jax.random.split(key, 3)
+    codes = [
+      jax.nn.one_hot(jax.random.randint(k, (n,), 0, size), size) for k, size in zip(jax.random.split(drawn, len(categories)), categories, strict=True)
+    ]
+    uniform = jax.random.uniform(numbers, (n, continuous), minval=-1.0)
+    return jnp.concatenate([of.sample(plain, n), *codes, uniform], axis=1)
+
+  def between(start: Array, end: Array, t: Array) -> Array:
+    width = sum(categories) + continuous
+    return jnp.concatenate([of.between(start[:, :-width], end[:, :-width], t), straight(start[:, -width:], end[:, -width:], t)], axis=1)
+
+  return Prior(sample, between)
+
+
 def arc(start: Array, end: Array, t: Array) -> Array:
   """The great circle from `start` to `end`, `[n, Z]` each, at t in [0, 1]: sin((1-t) w) / sin w * start + sin(t w) / sin w * end, w their angle.
 
@@ -39,4 +63,4 @@ def arc(start: Array, end: Array, t: Array) -> Array:
   return jnp.where(flat, straight(start, end, t), round_way)
 
 
-__all__ = ["indexed", "normal", "uniform"]
+__all__ = ["coded", "indexed", "normal", "uniform"]

@@ -2,7 +2,7 @@
 
 Mutations that made a test here fail: sigma left out or not squared with the gradient, noise shared by rows or coordinates, R2 at the real samples,
 the logit without noise held constant; Roth's weights exchanged, not squared, detached, the gradient of the probability in place of the logit's, the
-half; consistency's mean before its square, D(x) held, T on the wrong side, one draw for real and fake, bCR's weights exchanged, its fake side left out.
+half; consistency's mean before its square, D(x) held, T on the wrong side, one draw for both sides, bCR's weights exchanged, its fake side gone.
 """
 
 import jax

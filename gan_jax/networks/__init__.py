@@ -3,6 +3,7 @@
 from gan_jax.networks.dcgan import dcgan_discriminator, dcgan_generator
 from gan_jax.networks.layers import MinibatchDiscrimination as minibatch_discrimination
 from gan_jax.networks.layers import MinibatchStddev as minibatch_stddev
+from gan_jax.networks.layers import Recognition as recognition
 from gan_jax.networks.layers import leaky as leaky_relu
 from gan_jax.networks.mlp import mlp
 from gan_jax.networks.r3gan import r3gan_discriminator, r3gan_generator
@@ -10,5 +11,5 @@ from gan_jax.networks.resnet import resnet_discriminator, resnet_generator
 
 __all__ = [
   "dcgan_discriminator", "dcgan_generator", "leaky_relu", "minibatch_discrimination", "minibatch_stddev", "mlp", "r3gan_discriminator",
-  "r3gan_generator", "resnet_discriminator", "resnet_generator",
+  "r3gan_generator", "recognition", "resnet_discriminator", "resnet_generator",
 ]  # fmt: skip

@@ -117,6 +117,24 @@ class Maxout(nn.Module):
     return pieces.reshape(len(x), self.features, self.pieces).max(axis=-1)
 
 
+class Recognition(nn.Module):
+  """InfoGAN's head Q on D's last features, `across = recognition(size)`: gives the features on as they are, and sows `recognition`, `[B, size]`.
+
+  Chen et al., 2016 (arXiv:1606.03657), section 6: a linear layer, or with `hidden` one leaky ReLU layer before it (their image nets: 128). Its
+  weights are D's.
+  """
+
+  size: int
+  hidden: int | None = None
+
+  @nn.compact
+  def __call__(self, h: Array, axis_name: str | None = None) -> Array:
+    x = h.reshape(len(h), -1)
+    x = x if self.hidden is None else leaky_relu(nn.Dense(self.hidden, name="hidden")(x))
+    self.sow("intermediates", "recognition", nn.Dense(self.size, name="codes")(x))
+    return h
+
+
 class SlicedDense(nn.Module):
   """A last layer that is a direction, <w, h> with |w| = 1, `[B, F] -> [B, 1]`: what `objectives.san` needs (`last = "SlicedDense"`).
 
