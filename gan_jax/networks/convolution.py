@@ -13,7 +13,7 @@ derivatives that JAX makes of convolutions are not in the plain order, and a tra
 import itertools
 import math
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
 
-PLAIN = ("NHWC", "HWIO", "NHWC")
+Padding = tuple[tuple[int, int], ...]
 
 
 def convolve(image: Array, kernel: Array, stride: int = 1) -> Array:
@@ -91,7 +91,7 @@ class _Window(NamedTuple):
   image: tuple[int, int]
   kernel: tuple[int, int]
   output: tuple[int, int]
-  padding: tuple[tuple[int, int], tuple[int, int]]
+  padding: Padding
   stride: int
 
 
@@ -122,7 +122,7 @@ _kernel.defvjp(lambda win, x, y: (_kernel(win, x, y), (x, y)), lambda win, saved
 
 
 def _plain_output(window: _Window, image: Array, kernel: Array) -> Array:
-  return lax.conv_general_dilated(image, kernel, (window.stride, window.stride), window.padding, dimension_numbers=PLAIN)
+  return _plain(image, kernel, window.padding, window.stride)
 
 
 def _plain_image(window: _Window, output: Array, kernel: Array) -> Array:
@@ -138,46 +138,61 @@ def _plain_kernel(window: _Window, image: Array, output: Array) -> Array:
 def _output_on_cpu(window: _Window, image: Array, kernel: Array) -> Array:
   if _fits(window.kernel, window.image) and window.kernel != (1, 1):
     return _plain_output(window, image, kernel)
-  patches = jnp.concatenate(_patches(window, image), axis=-1)
-  return lax.dot_general(patches, kernel.reshape(-1, kernel.shape[-1]), (((3,), (0,)), ((), ())))
+  padded = lax.pad(image, jnp.zeros((), image.dtype), ((0, 0, 0), *((lo, hi, 0) for lo, hi in window.padding), (0, 0, 0)))
+  ends = [(o - 1) * window.stride + 1 for o in window.output]
+  starts = itertools.product(*map(range, window.kernel))
+  patches = [padded[:, a : a + ends[0] : window.stride, b : b + ends[1] : window.stride] for a, b in starts]
+  return lax.dot_general(jnp.concatenate(patches, axis=-1), kernel.reshape(-1, kernel.shape[-1]), (((3,), (0,)), ((), ())))
 
 
 def _image_on_cpu(window: _Window, output: Array, kernel: Array) -> Array:
-  after = [n + lo - (o - 1) * window.stride - 1 for n, o, (lo, _) in zip(window.image, window.output, window.padding, strict=True)]
-  if _fits(window.kernel, window.output) and window.kernel != (1, 1):
-    padding = [(k - 1 - lo, hi) for k, hi, (lo, _) in zip(window.kernel, after, window.padding, strict=True)]
+  if _fits(window.kernel, window.output) and math.prod(window.kernel) > 4 * window.stride**2:  # patches would be many times the image
+    sizes = zip(window.image, window.kernel, window.output, window.padding, strict=True)
+    padding = tuple((k - 1 - lo, n + lo - (o - 1) * window.stride - 1) for n, k, o, (lo, _) in sizes)
     turned = lax.transpose(lax.rev(kernel, (0, 1)), (0, 1, 3, 2))
-    dilation = (window.stride, window.stride)
-    return lax.conv_general_dilated(output, turned, (1, 1), padding, lhs_dilation=dilation, dimension_numbers=PLAIN)
-  patches = lax.dot_general(output, kernel, (((3,), (3,)), ((), ())))  # [N, h, w, a, b, C], to be added where they overlap
-  zero, moved = jnp.zeros((), output.dtype), []
-  for taps in itertools.product(*map(range, window.kernel)):
-    shifts = [(tap - lo, hi - tap, window.stride - 1) for tap, hi, (lo, _) in zip(taps, after, window.padding, strict=True)]
-    moved.append(lax.pad(patches[:, :, :, *taps], zero, ((0, 0, 0), *shifts, (0, 0, 0))))
-  return reduce(jnp.add, moved)
+    return _plain(output, turned, padding, dilation=(window.stride, 1))
+  patches = lax.dot_general(output, kernel, (((3,), (3,)), ((), ())))  # [N, h, w, a, b, C]
+  return _overlap_add(window, _overlap_add(window, patches, 1), 0)
+
+
+def _overlap_add(window: _Window, patches: Array, direction: int) -> Array:
+  """Adds the patches up along the height (0) or the width (1): entry a of patch i belongs to pixel i * stride + a - padding."""
+  axis, stride, taps = direction + 1, window.stride, window.kernel[direction]
+  reach, zero = math.ceil(taps / stride), jnp.zeros((), patches.dtype)
+  shape = list(patches.shape[: axis + 2] + patches.shape[axis + 3 :])
+  shape[axis] += reach - 1
+  phases = []  # the pixels congruent to 0, 1, ... modulo the stride, so that adding up is a shift of whole arrays
+  for phase in range(stride):
+    total = jnp.zeros(shape, patches.dtype)
+    for shift, tap in enumerate(range(phase, taps, stride)):
+      moves = [(0, 0, 0)] * len(shape)
+      moves[axis] = (shift, reach - 1 - shift, 0)
+      total += lax.pad(lax.index_in_dim(patches, tap, axis + 2, keepdims=False), zero, moves)
+    phases.append(total)
+  shape[axis] *= stride
+  moves = [(0, 0, 0)] * len(shape)
+  before = window.padding[direction][0]
+  moves[axis] = (-before, before + window.image[direction] - shape[axis], 0)
+  return lax.pad(jnp.stack(phases, axis + 1).reshape(shape), zero, moves)
 
 
 def _kernel_on_cpu(window: _Window, image: Array, output: Array) -> Array:
   if window.kernel == (1, 1):
-    return lax.dot_general(_patches(window, image)[0], output, (((0, 1, 2), (0, 1, 2)), ((), ())))[None, None]
+    return lax.dot_general(image[:, :: window.stride, :: window.stride], output, (((0, 1, 2), (0, 1, 2)), ((), ())))[None, None]
   sizes = zip(window.image, window.kernel, window.output, window.padding, strict=True)
-  padding = [(lo, (o - 1) * window.stride + k - n - lo) for n, k, o, (lo, _) in sizes]
-  dilation = (window.stride, window.stride)
+  padding = tuple((lo, (o - 1) * window.stride + k - n - lo) for n, k, o, (lo, _) in sizes)
   turned = lax.transpose(image, (3, 1, 2, 0)), lax.transpose(output, (1, 2, 0, 3))
-  kernel = lax.conv_general_dilated(*turned, (1, 1), padding, rhs_dilation=dilation, dimension_numbers=PLAIN)
-  return lax.transpose(kernel, (1, 2, 0, 3))
+  return lax.transpose(_plain(*turned, padding, dilation=(1, window.stride)), (1, 2, 0, 3))
+
+
+def _plain(image: Array, kernel: Array, padding: Padding, stride: int = 1, dilation: tuple[int, int] = (1, 1)) -> Array:
+  return lax.conv_general_dilated(
+    image, kernel, (stride,) * 2, padding, (dilation[0],) * 2, (dilation[1],) * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+  )  # fmt: skip
 
 
 def _fits(kernel: tuple[int, int], image: tuple[int, int]) -> bool:
   return kernel[0] <= image[0] and kernel[1] <= image[1]
-
-
-def _patches(window: _Window, image: Array) -> list[Array]:
-  """For each entry of the kernel, the pixels that it meets: `[N, h, w, C]`."""
-  padded = lax.pad(image, jnp.zeros((), image.dtype), ((0, 0, 0), *((lo, hi, 0) for lo, hi in window.padding), (0, 0, 0)))
-  ends = [(o - 1) * window.stride + 1 for o in window.output]
-  starts = itertools.product(*map(range, window.kernel))
-  return [padded[:, a : a + ends[0] : window.stride, b : b + ends[1] : window.stride] for a, b in starts]
 
 
 def _each(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
