@@ -24,7 +24,7 @@ ON_IMAGES = {  # experiment -> the arm that is trained here, and overrides
   "smnist_r3": ("rpgan_r1_r2", []),
   "mnist_u3": ("vanilla", []),
   "fashion_mnist": ("r1", []),
-  "cifar10": ("dcgan_r1", []),
+  "cifar10": ("vanilla", []),
 }
 SAME_PROGRAMS = {"smnist_h": "smnist_q", "mnist_u10": "mnist_u3"}  # but for sizes
 
