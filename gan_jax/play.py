@@ -21,10 +21,14 @@ def straight(start: PyTree, end: PyTree, t: Array) -> PyTree:
 
 
 class Prior(NamedTuple):
-  """Where latents come from: `sample(key, n) -> [n, ...]`; `between(start, end, t)` is a way from one to another that keeps to likely latents."""
+  """Where latents come from: `sample(key, n) -> [n, ...]`; `between(start, end, t)` is a way from one to another that keeps to likely latents.
+
+  `log_density(z) -> [n]`, up to a constant, is there where it has a gradient to follow.
+  """
 
   sample: Callable[[Array, int], PyTree]
   between: Callable[[PyTree, PyTree, Array], PyTree] = straight
+  log_density: Callable[[PyTree], Array] | None = None
 
 
 _COIN = 2**31 - 1  # no view has so many parts

@@ -11,7 +11,7 @@ from gan_jax.play import Prior, straight
 
 def normal(size: int, scale: float = 1.0) -> Prior:
   """z ~ N(0, scale^2 I), `[n, size]`."""
-  return Prior(lambda key, n: scale * jax.random.normal(key, (n, size)), arc)
+  return Prior(lambda key, n: scale * jax.random.normal(key, (n, size)), arc, lambda z: -jnp.square(z / scale).sum(axis=1) / 2)
 
 
 def uniform(size: int, low: float = -1.0, high: float = 1.0) -> Prior:

@@ -6,7 +6,8 @@ from gan_jax.games.gman import gman
 from gan_jax.games.madgan import madgan
 from gan_jax.games.mdgan import mdgan, mode_regularized
 from gan_jax.games.mgan import mgan
+from gan_jax.games.presgan import presgan
 from gan_jax.games.veegan import veegan
 from gan_jax.play import gan
 
-__all__ = ["ali", "bigan", "d2gan", "gan", "gman", "madgan", "mdgan", "mgan", "mode_regularized", "veegan"]
+__all__ = ["ali", "bigan", "d2gan", "gan", "gman", "madgan", "mdgan", "mgan", "mode_regularized", "presgan", "veegan"]

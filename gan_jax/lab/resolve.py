@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from gan_jax import core, play, views
+from gan_jax import core, views
 from gan_jax import metrics as measures
 from gan_jax.data.base import Data, DataFormatError
 from gan_jax.lab import binding
@@ -118,7 +118,7 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
     given = slots if axis_name is None else {**slots, "axis_name": axis_name}
     prior: Any = slots.get("prior")
     if spread is not None and prior is not None:
-      given = {**given, "prior": play.Prior(lambda key, n: spread(prior.sample(key, n)))}
+      given = {**given, "prior": prior._replace(sample=lambda key, n: spread(prior.sample(key, n)))}
     game = _make(plan.game, given)
     for call in plan.transforms:
       game = _make(call, position=(game,))
