@@ -42,7 +42,7 @@ def refused(path, words, **settings):
 
 
 IDX = tiny_sets.idx_bytes(tiny_sets.images(12))
-PACKED = gzip.compress(IDX)
+PACKED = gzip.compress(IDX, mtime=0)
 HUGE = struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
 
 
@@ -63,11 +63,11 @@ HUGE = struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
   (".gz", PACKED[:200] + b"\0\0\0\0" + PACKED[204:], "damaged gzip data near byte|promises|goes on"),
   (".gz", PACKED[:-6] + bytes(6), "damaged gzip data near byte .*"),  # the checksum alone
   (".gz", IDX, "damaged gzip data near byte .*Not a gzipped file"),
-  (".gz", gzip.compress(IDX[:-7]), "unpacked, it ends at byte 369"),
-  (".gz", gzip.compress(IDX + b"x"), "goes on after the 360 bytes"),
-  (".gz", gzip.compress(HUGE), "promises [0-9,]+ bytes .*more than 4,294,967,296 in memory"),
-  (".gz", gzip.compress(HUGE[:4] + struct.pack(">III", 1000, 1000, 1000)), "more than what .* bytes of gzip can hold"),
-  (".gz", gzip.compress(IDX + bytes(2**26)), "goes on after the 360 bytes"),  # a bomb behind an honest header
+  (".gz", gzip.compress(IDX[:-7], mtime=0), "unpacked, it ends at byte 369"),
+  (".gz", gzip.compress(IDX + b"x", mtime=0), "goes on after the 360 bytes"),
+  (".gz", gzip.compress(HUGE, mtime=0), "promises [0-9,]+ bytes .*more than 4,294,967,296 in memory"),
+  (".gz", gzip.compress(HUGE[:4] + struct.pack(">III", 1000, 1000, 1000), mtime=0), "more than what .* bytes of gzip can hold"),
+  (".gz", gzip.compress(IDX + bytes(2**26), mtime=0), "goes on after the 360 bytes"),  # a bomb behind an honest header
 ])  # fmt: skip
 def test_idx(tmp_path, name, raw, words):
   tiny_sets.write_idx(tmp_path, packed=False)
