@@ -30,10 +30,14 @@ class GanState(struct.PyTreeNode):
 
 
 class Aux(NamedTuple):
-  """What a loss returns beside its value: the player's new model_state, and metrics to log."""
+  """What a loss returns beside its value: the player's new model_state, and metrics to log.
+
+  `opt_state` is the optimiser's state that the update starts from, where it is not that of the game's state (ExtraAdam has moved it on the way).
+  """
 
   model_state: PyTree
   metrics: Metrics
+  opt_state: PyTree = None
 
 
 Loss = Callable[[PyTree, GanState, Batch, Array], tuple[Array, Aux]]
@@ -67,12 +71,18 @@ def shared(turn: int, visit: int) -> int:
   return visit
 
 
+def keep(state: GanState) -> GanState:
+  """Nothing happens at the end of a round."""
+  return state
+
+
 class Game(NamedTuple):
   """Players, the turns of one round, and how to draw from the generator.
 
   `sample(state, key, batch)` draws one example for each row of `batch`, with the parameters in `state`.
   `axis_name` is the mapped axis that the global batch is spread over (None: the batch is whole, or jit sees it sharded).
   `noise(turn, visit)` numbers the draws of a round: turns with one number share latents and noise (`fresh` or `shared`).
+  `end(state)` is what happens after the last turn of a round, to all players at once; `state.step` then counts the rounds played.
   """
 
   players: Mapping[str, Player]
@@ -81,6 +91,7 @@ class Game(NamedTuple):
   axis_name: str | None = None
   noise: Callable[[int, int], int] = fresh
   pack_size: int = 1
+  end: Callable[[GanState], GanState] = keep
 
 
 class Algorithm(NamedTuple):
@@ -143,7 +154,7 @@ def build(game: Game) -> Algorithm:
       turn_key = jax.random.fold_in(key, game.noise(turn, visit))
       state, turn_metrics = take_turn(game, names, state, slices[visit], turn_key)
       metrics.update(turn_metrics)
-    return state.replace(step=state.step + 1), metrics
+    return game.end(state.replace(step=state.step + 1)), metrics
 
   return Algorithm(init, step, game.sample)
 
@@ -158,7 +169,8 @@ def take_turn(game: Game, names: tuple[str, ...], state: GanState, batch: Batch,
     loss = player.parts[part] if part else player.loss
     (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(state.params[name], state, batch, key)
     grads, model_state, logs = mean_over((grads, aux.model_state, {"loss": value, **aux.metrics}), game.axis_name)
-    updates, opt_state = player.optimizer.update(grads, state.opt_state[name], state.params[name])
+    start = state.opt_state[name] if aux.opt_state is None else aux.opt_state
+    updates, opt_state = player.optimizer.update(grads, start, state.params[name])
     params = optax.apply_updates(state.params[name], updates)
     moved = with_entry(moved, name, params=params, model_state=model_state, opt_state=opt_state)
     if player.ema_decay is not None:

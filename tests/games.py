@@ -57,6 +57,10 @@ def own(game, *networks: Any, **settings: Any):
   return make
 
 
+def with_optimizer(game: Game, optimizer: optax.GradientTransformation) -> Game:
+  return game._replace(players={name: player._replace(optimizer=optimizer) for name, player in game.players.items()})
+
+
 def penalized(objective=None, **terms: Any):
   return row(objective, discriminator_terms=terms)
 
@@ -112,6 +116,12 @@ GAMES = {
   "unroll": row(transform=lambda game: transforms.unroll(game, 2)),
   "consensus": row(transform=lambda game: transforms.consensus(game, 0.5)),
   "extragradient": row(transform=transforms.extragradient),
+  "extra_adam": row(transform=lambda game: transforms.extragradient(game, moments="both")),
+  "symplectic": row(transform=lambda game: transforms.symplectic(game, 0.5)),
+  "competitive": row(objectives.minimax(), transform=lambda game: transforms.competitive(with_optimizer(game, optax.sgd(0.05)))),
+  "lookahead": row(transform=lambda game: transforms.lookahead(game, k=2)),
+  "historical_averaging": row(transform=lambda game: transforms.historical_averaging(game, 0.1)),
+  "optimistic_adam": row(transform=lambda game: with_optimizer(game, optimizers.optimistic_adam(1e-3, b1=0.5))),
   # own games
   "veegan": own(games.veegan, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
   "d2gan": own(games.d2gan, generator(), discriminator()),
@@ -125,9 +135,11 @@ GAMES = {
 }  # fmt: skip
 
 # Rows whose machinery another row has already: they run with the slow tests.
-SIBLINGS = {"bigan": "ali", "mode_regularized": "mdgan", "madgan": "mgan"}
+SIBLINGS = {
+  "bigan": "ali", "mode_regularized": "mdgan", "madgan": "mgan", "historical_averaging": "clip_weights", "optimistic_adam": "clip_weights",
+}  # fmt: skip
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
-ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman"}
+ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead"}
 
 
 def points(seed: int = 0, n: int = BATCH) -> dict[str, np.ndarray]:

@@ -96,6 +96,22 @@ def bilinear(optimizer=None, ema_decay=None, turns=(("discriminator",), ("genera
   return Game(players, turns, sample=lambda state, key, batch: state.params["generator"][None])
 
 
+def two_numbers(g, d, optimizer=None, start=(X, Y)) -> Game:
+  """x minimises g(x, y), and y minimises d(x, y)."""
+
+  def player(first, value):
+    def loss(own, state, batch, key):
+      return value(own, state.params), Aux({}, {})
+
+    return Player(lambda key, batch: (jnp.asarray(first), {}), loss, optimizer or optax.sgd(RATE))
+
+  players = {
+    "generator": player(start[0], lambda x, p: g(x, p["discriminator"])),
+    "discriminator": player(start[1], lambda y, p: d(p["generator"], y)),
+  }
+  return Game(players, (("discriminator",), ("generator",)), sample=lambda state, key, batch: state.params["generator"][None])
+
+
 def play(game, rounds=1):
   """The states from the first one on."""
   algorithm = build(game)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from games import ADAM, GAMES, LATENT, SGD, agree, jit, points, run_key
+from games import ADAM, GAMES, LATENT, SGD, agree, jit, points, run_key, with_optimizer
 
 from gan_jax import build, diversity, games, networks, objectives, penalties, priors, transforms, views
 from gan_jax.core import Game
@@ -48,6 +48,8 @@ LAYERS = {
 }
 TRANSFORMS = {  # in the order in which they are applied
   "clip_weights": lambda game: transforms.clip_weights(game, 1.0),
+  "historical_averaging": lambda game: transforms.historical_averaging(game, 0.1),
+  "lookahead": lambda game: transforms.lookahead(game, k=2),
   "unroll": lambda game: transforms.unroll(game, 2),
   "consensus": lambda game: transforms.consensus(game, 0.1),
   "extragradient": transforms.extragradient,
@@ -169,19 +171,24 @@ def test_random_sets_are_finite_and_the_same_on_shards(seed):
   agree(step(state, parts, run_key(seed)), after, rtol=1e-4)
 
 
-ORDERED = [pair for pair in itertools.permutations(TRANSFORMS, 2)]
+CHANGE_OPTIMIZERS, LOOK_AHEAD = ("clip_weights", "historical_averaging", "lookahead"), ("unroll", "extragradient")
+FIRST_SIX = [name for name in TRANSFORMS if name not in ("historical_averaging", "lookahead")]
+ORDERED = [
+  *itertools.permutations(FIRST_SIX, 2), ("lookahead", "unroll"), ("lookahead", "extragradient"), ("lookahead", "clip_weights"),
+  ("unroll", "lookahead"), ("extragradient", "lookahead"), ("historical_averaging", "lookahead"), ("unroll", "historical_averaging"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("first", "then"), ORDERED, ids=[f"{first}-{then}" for first, then in ORDERED])
 def test_transforms_in_either_order(first, then):
-  """Traced, not run: the order in the table above has been. A look-ahead would leave out a later clipping, so that is refused."""
+  """Traced, not run: the order in the table above has been. A look-ahead would leave out a later change of the optimiser: refused."""
   optimizers = {"generator": SGD, "discriminator": SGD}
   game = games.gan(networks.mlp(2, (8,)), networks.mlp(1, (8,)), objectives.hinge(), prior=priors.normal(LATENT), optimizers=optimizers)
   algorithm = build(TRANSFORMS[then](TRANSFORMS[first](game)))
   state = jax.eval_shape(algorithm.init, jax.random.key(0), points())
   play = lambda: jax.eval_shape(algorithm.step, state, points(), run_key(0))
-  if then == "clip_weights" and first in ("unroll", "extragradient"):
-    with pytest.raises(ValueError, match="put clip_weights before") as refusal:
+  if then in CHANGE_OPTIMIZERS and first in LOOK_AHEAD:
+    with pytest.raises(ValueError, match=r"put clip_weights etc\. before that one") as refusal:
       play()
     assert_one_line(refusal)
   else:
@@ -204,6 +211,25 @@ def test_hyperparameters_may_be_arrays():
 
   state, _ = jax.eval_shape(jax.vmap(step), np.ones(3, np.float32))
   assert state.step.shape == (3,)
+
+
+def competitive(game):
+  return transforms.competitive(with_optimizer(game, optax.sgd(0.05)))
+
+
+FIELD = {"symplectic": lambda game: transforms.symplectic(game, 0.1), "competitive": competitive}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", [name for name in METHODS if name != "n_critic"])
+@pytest.mark.parametrize("name", FIELD)
+def test_the_whole_field_with_every_method(name, other):
+  """Two rounds of the two methods together: finite numbers, the same types. (With n_critic they are refused, as simultaneous play is.)"""
+  algorithm = build(FIELD[name](compose((other,))))
+  state, step = algorithm.init(jax.random.key(0), points()), jit(algorithm.step)
+  for _ in range(2):
+    state, metrics = step(state, points(), run_key(0))
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state, metrics)))
 
 
 OWN_GAMES = ("veegan", "d2gan", "mgan", "ali", "mdgan", "gman")

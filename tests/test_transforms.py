@@ -4,7 +4,8 @@ bilinear game.
 Mutations that made a test here fail: the look-ahead detached (`stop_gradient` on what the rival answers to, which is
 what "k steps of D, then restore" computes); one with a fresh optimiser state; one step too many; consensus without the
 other player's gradient, and without its half; extragradient with the rival not extrapolated, with itself not
-extrapolated, with a gradient through the extrapolation; no clip, and one on the generator too; n_critic dropped in
+extrapolated, with a gradient through the extrapolation; ExtraAdam's moments without the look-ahead's, and its step from
+where the look-ahead led; no clip, and one on the generator too; n_critic dropped in
 silence by simultaneous play.
 """
 
@@ -209,6 +210,28 @@ def test_extragradient_keeps_no_moments_of_the_look_ahead():
   y = Y + rate * np.sign(A * X)  # the first step of Adam has the length of its rate
   moments = state.opt_state["generator"][0]
   assert int(moments.count) == 1 and float(moments.mu) == pytest.approx((1 - b1) * A * y, rel=1e-5)
+
+
+def test_extra_adam_by_its_recursion():
+  """Gidel et al., algorithm 4: moments and counts move at both points, and the step starts where the round began."""
+  rate, b1, b2 = 0.1, 0.5, 0.9
+  states = play(transforms.extragradient(bilinear(optimizers.adam(rate, b1=b1, b2=b2)), moments="both"), rounds=2)
+  at, moments = np.array([X, Y]), [np.zeros(2), np.zeros(2), 0]
+  field = lambda at: np.array([A * at[1], -A * at[0]])
+
+  def step(at, gradient):
+    mean, square, count = b1 * moments[0] + (1 - b1) * gradient, b2 * moments[1] + (1 - b2) * gradient**2, moments[2] + 1
+    moments[:] = mean, square, count
+    return at - rate * mean / (1 - b1**count) / (np.sqrt(square / (1 - b2**count)) + 1e-8)
+
+  for _ in range(2):
+    at = step(at, field(step(at, field(at))))
+  assert values(states[-1]) == pytest.approx(tuple(at), rel=1e-5)
+  assert int(states[-1].opt_state["generator"][0].count) == 4
+  plain = play(transforms.extragradient(bilinear(), moments="both"))[-1]  # SGD has no moments to update
+  assert values(plain) == values(play(transforms.extragradient(bilinear()))[-1])
+  with pytest.raises(ValueError, match='moments is "none"; extragradient knows'):
+    transforms.extragradient(bilinear(), moments="none")
 
 
 def test_rotation_is_cured_where_simultaneous_descent_diverges():

@@ -1,0 +1,11 @@
+"""Methods that change how a game is played: Game -> Game. They compose."""
+
+from gan_jax.transforms.anticipation import extragradient, unroll
+from gan_jax.transforms.field import competitive, consensus, symplectic
+from gan_jax.transforms.turns import repeat, shared_noise, simultaneous
+from gan_jax.transforms.weights import clip_weights, historical_averaging, lookahead
+
+__all__ = [
+  "clip_weights", "competitive", "consensus", "extragradient", "historical_averaging", "lookahead", "repeat", "shared_noise", "simultaneous",
+  "symplectic", "unroll",
+]  # fmt: skip

@@ -1,0 +1,44 @@
+"""Who moves when, and on what noise."""
+
+from gan_jax.core import Game, Player, mover, shared, slices_per_round
+
+
+def simultaneous(game: Game) -> Game:
+  """All players move at once, each against the others as they were.
+
+  Raises:
+    ValueError: a player has several turns a round (n_critic > 1), which one turn cannot hold.
+  """
+  if (turns := slices_per_round(game)) > 1:
+    raise ValueError(f"simultaneous play is one turn a round, but a player of this game has {turns}; use n_critic 1")
+  return game._replace(turns=(tuple(game.players),))
+
+
+def shared_noise(game: Game) -> Game:
+  """The k-th turns of all players in a round draw the same latents and noise, so D and G meet the same fakes."""
+  return game._replace(noise=shared)
+
+
+def repeat(game: Game, times: int, player: str = "generator") -> Game:
+  """The player takes each of its turns `times` times in a row, each on a slice of the batch of its own. DCGAN's code moves G twice, D once.
+
+  Raises:
+    ValueError: no such player, or times < 1.
+  """
+  find_player(game, player)
+  if times < 1:
+    raise ValueError(f"times is {times}; a turn is taken at least once")
+  return game._replace(turns=tuple(names for names in game.turns for _ in range(times if player in map(mover, names) else 1)))
+
+
+def find_player(game: Game, name: str) -> Player:
+  if name not in game.players:
+    raise ValueError(f"no player {name!r} in this game; players: {', '.join(game.players)}")
+  return game.players[name]
+
+
+def with_losses(game: Game, losses: dict) -> Game:
+  return game._replace(players={name: p._replace(loss=losses.get(name, p.loss)) for name, p in game.players.items()})
+
+
+__all__ = ["repeat", "shared_noise", "simultaneous"]
