@@ -1,5 +1,7 @@
 """Nearest-neighbour enlargement and mean pooling, as reshapes: the forms that XLA runs fastest."""
 
+from math import prod
+
 import jax.numpy as jnp
 from jax import Array
 
@@ -29,8 +31,7 @@ def first_size(size: tuple[int, int], strides: tuple[int, ...], name: str) -> tu
   Raises:
     ValueError: there is none.
   """
-  for stride in strides:
-    if size[0] % stride or size[1] % stride:
-      raise ValueError(f"{name} cannot enlarge by {' x '.join(map(str, strides))} to {size[0]} pixels; use other strides")
-    size = (size[0] // stride, size[1] // stride)
-  return size
+  factor = prod(strides)
+  if size[0] % factor or size[1] % factor:
+    raise ValueError(f"{name} cannot enlarge {factor} times to {size[0]} x {size[1]} pixels; use fewer features, or other strides")
+  return size[0] // factor, size[1] // factor
