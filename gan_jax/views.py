@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.adaptive_views import ada, diffusion
+from gan_jax.augmentations import color, cutout, geometry, palette, translation
 from gan_jax.core import PyTree
 from gan_jax.play import Look, Play, View, identity
 
@@ -42,6 +44,22 @@ def instance_noise(sigma: float, decay_steps: int | None = None) -> View:
   return View(apply)
 
 
+def diff_augment() -> View:
+  """DiffAugment, `color`, `translation` and `cutout` one after another, with their defaults: on real and fake images, for D and for G.
+
+  Zhao et al., 2020 (arXiv:2006.10738). Helps where data are few; too strong for digits, whose class a shift or a hole may change.
+  """
+  return chain(color(), translation(), cutout())
+
+
+def bgc() -> View:
+  """ADA's pixel blitting, geometry and colours (`geometry`, `palette`), with their defaults; inside `ada(bgc())` at its probability.
+
+  Karras et al., 2020 (arXiv:2006.06676), figure 4: the set that helped on all of their data.
+  """
+  return chain(geometry(), palette())
+
+
 def chain(*views: View) -> View:
   """One view after another; each gets a key, and a memory, of its own. D is told what any of them has to tell, members of a pack side by side."""
 
@@ -75,4 +93,6 @@ def _update(view: View) -> Callable[[Play, PyTree], PyTree]:
   return view.update or (lambda play, memory: memory)
 
 
-__all__ = ["chain", "identity", "instance_noise", "pack"]
+__all__ = [
+  "ada", "bgc", "chain", "color", "cutout", "diff_augment", "diffusion", "geometry", "identity", "instance_noise", "pack", "palette", "translation",
+]  # fmt: skip
