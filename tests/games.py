@@ -7,11 +7,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 import optax
 
-from gan_jax import build, diversity, games, networks, objectives, optimizers, penalties, priors, transforms, views
+from gan_jax import build, distributions, diversity, games, networks, objectives, optimizers, penalties, priors, transforms, views
 from gan_jax.core import Game, GanState
 
 BATCH = 32  # divides into 8 devices x packs of 4
@@ -27,6 +28,21 @@ def generator(out: int = 2, **settings: Any):
 
 def discriminator(out: int = 1, **settings: Any):
   return networks.mlp(out, WIDTHS, **{"activation": "leaky_relu", **settings})
+
+
+class OnPoints(nn.Module):
+  """A player of 8 x 8 images in the table's plane: points become images, or images points, by fixed linear maps."""
+
+  network: nn.Module
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    patterns = np.cos(np.arange(2 * 64)).reshape(2, 64).astype(np.float32)
+    network = self.network.clone(parent=self, name="player", axis_name=self.axis_name)
+    if x.shape[1:] == (2,):
+      return network((x @ patterns).reshape(len(x), 8, 8, 1), train=train)
+    return network(x, train=train).reshape(len(x), 64) @ patterns.T / 8
 
 
 def row(objective=None, *, g=None, d=None, transform: Callable[[Game], Game] = lambda game: game, **settings: Any):
@@ -79,6 +95,9 @@ GAMES = {
   "relativistic_paired": row(objectives.relativistic_paired()),
   "relativistic_average": row(objectives.relativistic_average()),
   "label_smoothing": row(objectives.non_saturating(real_label=0.9)),
+  "mmd": row(distributions.mmd(), d=discriminator(4), discriminator_terms={"wgan_gp": penalties.wgan_gp(1.0)}),
+  "sinkhorn": row(distributions.sinkhorn(epsilon=1.0, iterations=5), d=discriminator(4)),
+  "sliced_wasserstein": row(distributions.sliced_wasserstein(num_projections=5)),
   # discriminator terms
   "r1": penalized(r1=penalties.r1(1.0)),
   "r2": penalized(r2=penalties.r2(1.0)),
@@ -104,6 +123,10 @@ GAMES = {
   "spectral_norm": row(objectives.hinge(), d=discriminator(dense="SpectralDense", last="SpectralDense")),
   "batch_norm_generator": row(g=generator(batch_norm=0.9)),
   "batch_norm_discriminator": row(d=discriminator(batch_norm=0.9)),
+  "convolutional": row(
+    objectives.hinge(), g=OnPoints(networks.dcgan_generator((8, 8, 1), (4, 4), kernel=3)),
+    d=OnPoints(networks.dcgan_discriminator(1, (4, 4), kernel=3, conv="SpectralConv", last="SpectralDense", batch_norm=None)),
+  ),
   "maxout": row(d=discriminator(dense="Maxout", activation="identity")),
   # optimisers
   "clip_weights": row(objectives.wasserstein(), transform=lambda game: transforms.clip_weights(game, 0.3)),
@@ -137,9 +160,10 @@ GAMES = {
 # Rows whose machinery another row has already: they run with the slow tests.
 SIBLINGS = {
   "bigan": "ali", "mode_regularized": "mdgan", "madgan": "mgan", "historical_averaging": "clip_weights", "optimistic_adam": "clip_weights",
+  "sliced_wasserstein": "bures",
 }  # fmt: skip
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
-ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead"}
+ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn"}
 
 
 def points(seed: int = 0, n: int = BATCH) -> dict[str, np.ndarray]:
