@@ -1,7 +1,7 @@
 """Whole networks: the published architectures by their numbers of parameters, values against the same layers written out, and every setting.
 
-Mutations that made a test here fail: strides in the other order; BatchNorm on the wrong layers; labels given to D without a projection; a block's
-shortcut enlarged by a convolution's stride; the mean in place of the sum over pixels; a block's last convolution started like the others.
+Mutations that made a test here fail: strides in the other order; BatchNorm on the other layers of D; labels without a projection; a block without its
+shortcut; the mean in place of the sum over pixels; a block's last convolution started like the others; a start that forgets the number of blocks.
 """
 
 import re
