@@ -1,7 +1,7 @@
 """Normalisation, conditions, attention and spectral convolutions against loops in numpy, flax, and their own definitions.
 
-Mutations that made a test here fail: batch statistics in place of the population's at evaluation; the population moved at evaluation; statistics of one
-device; a Film without its 1; a softmax over queries; two power iterations.
+Mutations that made a test here fail: batch statistics in place of the population's at evaluation; the population moved at evaluation; statistics
+of one device; a Film without its 1; a softmax over queries; two power iterations.
 """
 
 import flax.linen as nn
