@@ -8,8 +8,9 @@ from gan_jax.networks.layers import leaky as leaky_relu
 from gan_jax.networks.mlp import mlp
 from gan_jax.networks.r3gan import r3gan_discriminator, r3gan_generator
 from gan_jax.networks.resnet import resnet_discriminator, resnet_generator
+from gan_jax.networks.virtual import virtual_batch
 
 __all__ = [
   "dcgan_discriminator", "dcgan_generator", "leaky_relu", "minibatch_discrimination", "minibatch_stddev", "mlp", "r3gan_discriminator",
-  "r3gan_generator", "recognition", "resnet_discriminator", "resnet_generator",
+  "r3gan_generator", "recognition", "resnet_discriminator", "resnet_generator", "virtual_batch",
 ]  # fmt: skip

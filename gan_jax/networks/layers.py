@@ -14,6 +14,8 @@ from jax import Array
 
 from gan_jax.core import gather, own_rows
 from gan_jax.networks.convolution import Conv
+from gan_jax.networks.virtual import VirtualConv as VirtualConv
+from gan_jax.networks.virtual import VirtualDense as VirtualDense
 
 
 class MinibatchDiscrimination(nn.Module):
