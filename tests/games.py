@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import optax
 
-from gan_jax import build, distributions, diversity, games, networks, objectives, optimizers, penalties, priors, transforms, views
+from gan_jax import build, distributions, diversity, f_divergences, games, networks, objectives, optimizers, penalties, priors, transforms, views
 from gan_jax.core import Game, GanState
 
 BATCH = 32  # divides into 8 devices x packs of 4
@@ -45,12 +45,12 @@ class OnPoints(nn.Module):
     return network(x, train=train).reshape(len(x), 64) @ patterns.T / 8
 
 
-def row(objective=None, *, g=None, d=None, transform: Callable[[Game], Game] = lambda game: game, **settings: Any):
+def row(objective=None, *, g=None, d=None, prior=None, transform: Callable[[Game], Game] = lambda game: game, **settings: Any):
   """A row of the table: the two-player game with these slots filled."""
 
   def make(axis_name: str | None = None, optimizer: optax.GradientTransformation = SGD) -> Game:
     return transform(games.gan(
-      g or generator(), d or discriminator(), objective or objectives.non_saturating(), prior=priors.normal(LATENT),
+      g or generator(), d or discriminator(), objective or objectives.non_saturating(), prior=prior or priors.normal(LATENT),
       optimizers={"generator": optimizer, "discriminator": optimizer}, axis_name=axis_name, **settings,
     ))  # fmt: skip
 
@@ -85,6 +85,8 @@ def spread(**terms: Any):
   return row(generator_terms=terms)
 
 
+CODE = {"weight": 1.0, "categories": (3,), "continuous": 1}
+
 GAMES = {
   # objectives
   "minimax": row(objectives.minimax()),
@@ -98,6 +100,10 @@ GAMES = {
   "mmd": row(distributions.mmd(), d=discriminator(4), discriminator_terms={"wgan_gp": penalties.wgan_gp(1.0)}),
   "sinkhorn": row(distributions.sinkhorn(epsilon=1.0, iterations=5), d=discriminator(4)),
   "sliced_wasserstein": row(distributions.sliced_wasserstein(num_projections=5)),
+  "alpha": row(objectives.alpha(0.7, 2.0)),
+  **{name: row(getattr(objectives, name)()) for name in f_divergences.__all__},
+  "top_k": row(objectives.top_k(objectives.non_saturating(), share=0.5, decay=0.9)),
+  "san": row(objectives.san(objectives.hinge()), d=discriminator(last="SlicedDense")),
   # discriminator terms
   "r1": penalized(r1=penalties.r1(1.0)),
   "r2": penalized(r2=penalties.r2(1.0)),
@@ -107,16 +113,30 @@ GAMES = {
   "dragan": penalized(dragan=penalties.dragan(1.0)),
   "lecam": penalized(objectives.hinge(), lecam=penalties.lecam(0.3)),
   "r3gan": penalized(objectives.relativistic_paired(), r1=penalties.r1(1.0), r2=penalties.r2(1.0)),
+  "approximate_r1": penalized(approximate_r1=penalties.approximate_r1(10.0, 0.1)),
+  "approximate_r2": penalized(approximate_r2=penalties.approximate_r2(10.0, 0.1)),
+  "roth": penalized(roth=penalties.roth(1.0)),
+  "consistency": penalized(consistency=penalties.consistency(1.0, views.instance_noise(0.3))),
+  "balanced_consistency": penalized(balanced_consistency=penalties.balanced_consistency(1.0, 1.0, views.instance_noise(0.3))),
   # generator terms
   "feature_matching": spread(feature_matching=diversity.feature_matching(1.0)),
   "mode_seeking": spread(mode_seeking=diversity.mode_seeking(0.1)),
   "dsgan": spread(dsgan=diversity.dsgan(0.1, limit=1.0)),
   "bures": spread(bures=diversity.bures()),
+  "gdpp": spread(gdpp=diversity.gdpp(0.1)),
+  "gdpp_eigenvalues": spread(gdpp_eigenvalues=diversity.gdpp_eigenvalues(1e-3)),
+  "infogan": row(
+    prior=priors.coded(priors.normal(LATENT), (3,), 1), d=discriminator(across=networks.recognition(4)),
+    discriminator_terms={"information": penalties.information(**CODE)}, generator_terms={"information": diversity.information(**CODE)},
+  ),
   # views
   "pack2": row(view=views.pack(2)),
   "pack4": row(view=views.pack(4)),
   "instance_noise": row(view=views.instance_noise(0.3, decay_steps=8)),
   "noisy_pack": row(view=views.chain(views.instance_noise(0.3), views.pack(2)), discriminator_terms={"wgan_gp": penalties.wgan_gp(1.0)}),
+  "adaptive": row(view=views.chain(
+    views.ada(views.instance_noise(0.3), images=256, every=2, start=0.5), views.diffusion(images=256, every=2, shortest=4, longest=8),
+  )),
   # networks
   "minibatch_discrimination": row(d=discriminator(across=networks.minibatch_discrimination(num_kernels=4, dim=3))),
   "minibatch_stddev": row(d=discriminator(across=networks.minibatch_stddev(group_size=4))),
@@ -127,6 +147,7 @@ GAMES = {
     objectives.hinge(), g=OnPoints(networks.dcgan_generator((8, 8, 1), (4, 4), kernel=3)),
     d=OnPoints(networks.dcgan_discriminator(1, (4, 4), kernel=3, conv="SpectralConv", last="SpectralDense", batch_norm=None)),
   ),
+  "virtual_batch": row(**{player: networks.virtual_batch(net(dense="VirtualDense"), 8) for player, net in (("g", generator), ("d", discriminator))}),
   "maxout": row(d=discriminator(dense="Maxout", activation="identity")),
   # optimisers
   "clip_weights": row(objectives.wasserstein(), transform=lambda game: transforms.clip_weights(game, 0.3)),
@@ -154,16 +175,19 @@ GAMES = {
   "mode_regularized": own(games.mode_regularized, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
   "mdgan": own(games.mdgan, generator(), discriminator(), networks.mlp(LATENT, WIDTHS, "tanh")),
   "madgan": own(games.madgan, generator(heads=4), discriminator(5), num_generators=4),
+  "presgan": own(games.presgan, generator(), discriminator(), num_samples=1, burn_in=1, leapfrog=2),
   "gman": own(games.gman, generator(), discriminator(), sharpness=None, reward=1.0),
 }  # fmt: skip
 
 # Rows whose machinery another row has already: they run with the slow tests.
 SIBLINGS = {
   "bigan": "ali", "mode_regularized": "mdgan", "madgan": "mgan", "historical_averaging": "clip_weights", "optimistic_adam": "clip_weights",
-  "sliced_wasserstein": "bures",
+  "sliced_wasserstein": "bures", "alpha": "minimax", **dict.fromkeys(f_divergences.__all__, "minimax"), "top_k": "relativistic_average",
+  "san": "feature_matching", "approximate_r1": "dragan", "approximate_r2": "dragan", "roth": "r1", "consistency": "dragan",
+  "balanced_consistency": "dragan", "gdpp": "bures", "gdpp_eigenvalues": "bures", "infogan": "feature_matching", "virtual_batch": "spectral_norm",
 }  # fmt: skip
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
-ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn"}
+ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive"}
 
 
 def points(seed: int = 0, n: int = BATCH) -> dict[str, np.ndarray]:
