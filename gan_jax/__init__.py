@@ -10,7 +10,10 @@ _NAMES = {
   "Objective": "play", "Play": "play", "StatefulTerm": "play", "Term": "play", "View": "play", "gan": "play",
   "load": "lab.pretrained",
 }  # fmt: skip
-_MODULES = ("data", "diversity", "games", "lab", "metrics", "networks", "objectives", "optimizers", "penalties", "priors", "transforms", "views")
+_MODULES = (
+  "data", "distributions", "diversity", "games", "lab", "metrics", "networks", "objectives", "optimizers", "penalties", "priors", "transforms",
+  "views",
+)  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]
 

@@ -83,6 +83,7 @@ class Game(NamedTuple):
   `axis_name` is the mapped axis that the global batch is spread over (None: the batch is whole, or jit sees it sharded).
   `noise(turn, visit)` numbers the draws of a round: turns with one number share latents and noise (`fresh` or `shared`).
   `end(state)` is what happens after the last turn of a round, to all players at once; `state.step` then counts the rounds played.
+  `judge(state, examples, batch)` is what D says of examples at evaluation, its output and its features `[n, F]`; None where it sees no single ones.
   """
 
   players: Mapping[str, Player]
@@ -92,6 +93,7 @@ class Game(NamedTuple):
   noise: Callable[[int, int], int] = fresh
   pack_size: int = 1
   end: Callable[[GanState], GanState] = keep
+  judge: Callable[[GanState, Array, Batch], tuple[Array, Array]] | None = None
 
 
 class Algorithm(NamedTuple):

@@ -88,12 +88,20 @@ def _nothing(name: str, x: Array) -> PyTree:
   raise ValueError(f"no network sows {name!r} here")
 
 
+def _no_outputs(x: Array) -> Array:
+  raise ValueError("no discriminator here")
+
+
+def _no_prior(key: Array, n: int) -> PyTree:
+  raise ValueError("no prior here")
+
+
 class Play(NamedTuple):
   """One turn of a two-player game, as its terms see it.
 
   `real`, `fake`: what D sees, after the view, `[B, ...]`. `latent`: `[B * pack, Z]`, before the view.
-  `generate(z)` gives G's raw output, `discriminate(x)` the logits `[B]` of viewed inputs, `features(x)` D's last hidden layer `[B, F]`, and
-  `sown(name, x)` whatever else one of D's layers sows under a name.
+  `generate(z)` gives G's raw output, `discriminate(x)` the logits `[B]` of viewed inputs, `features(x)` D's last hidden layer `[B, F]`,
+  `outputs(x)` D's raw output, and `sown(name, x)` whatever else one of D's layers sows under a name. `prior` is where latents come from.
   `mean(x)` is the mean over the global batch and `gather(x)` its rows, on however many devices; `draw(sampler, n)` gives noise for n rows.
   """
 
@@ -110,6 +118,8 @@ class Play(NamedTuple):
   key: Array
   axis_name: str | None
   sown: Callable[[str, Array], PyTree] = _nothing
+  outputs: Callable[[Array], Array] = _no_outputs
+  prior: Prior = Prior(_no_prior)
 
   def mean(self, x: Array, axis: int | None = None) -> Array:
     return mean_over(jnp.mean(x, axis), self.axis_name)
@@ -132,10 +142,15 @@ class StatefulTerm(NamedTuple):
 
 
 class Objective(NamedTuple):
-  """What each player minimises. D's value and G's value are scalars, means over the batch."""
+  """What each player minimises. D's value and G's value are scalars, means over the batch.
+
+  Where D is a feature map, `witness(real, fake)` makes logits of its outputs `[B, F]`: given those of the global batch, real and fake, a function
+  from outputs `[n, F]` to logits `[n]`. They are what penalties, views and metrics look at. None: D's output is its logit.
+  """
 
   discriminator: Term
   generator: Term
+  witness: Callable[[Array, Array], Callable[[Array], Array]] | None = None
 
 
 def gan(
@@ -189,12 +204,16 @@ def gan(
     conditions: tuple[Array, ...] = () if condition is None else (view_condition(condition, view),)
     if view.context is not None:
       conditions += (view.context(len(batch["image"]), look),)
-    discriminate = lambda x: flat_logits(calls["discriminator"](x, *conditions))
+    outputs = lambda x: calls["discriminator"](x, *conditions)
+    read: Callable[[Array], Array] = flat_logits
+    if objective.witness is not None:
+      read = objective.witness(*(gather(flat_features(outputs(x)), axis_name) for x in (real, fake)))
+    discriminate = lambda x: read(outputs(x))
     real_logits, fake_logits = discriminate(real), discriminate(fake)
     play = Play(
       real, fake, latent, condition, real_logits, fake_logits, generate, discriminate,
       features=lambda x: calls["discriminator"].features(x, *conditions), state=state, key=term_key, axis_name=axis_name,
-      sown=lambda name, x: calls["discriminator"].sown(name, x, *conditions),
+      sown=lambda name, x: calls["discriminator"].sown(name, x, *conditions), outputs=outputs, prior=prior,
     )  # fmt: skip
     return play, calls
 
@@ -241,6 +260,7 @@ def gan(
     sample=sampler(generator, prior),
     axis_name=axis_name,
     pack_size=view.size,
+    judge=None if view.size > 1 or view.context is not None else judge_of(discriminator),
   )
 
 
@@ -248,12 +268,13 @@ class Calls:
   """A player's network with the parameters of `state`. Every forward starts from the state's collections (spectral vectors, batch statistics),
   so real and fake meet the same weights; `new_state` is the mean of what the forwards so far would leave behind."""
 
-  def __init__(self, module: nn.Module, name: str, state: GanState):
+  def __init__(self, module: nn.Module, name: str, state: GanState, train: bool = True):
     self.module, self.params, self.network_state = module, state.params[name], state.model_state[name]["network"]
+    self.train = train
     self.updates: list[PyTree] = []
 
   def __call__(self, *inputs: Any) -> Array:
-    out, update = self.module.apply({"params": self.params, **self.network_state}, *inputs, mutable=list(self.network_state), train=True)
+    out, update = self.module.apply({"params": self.params, **self.network_state}, *inputs, mutable=list(self.network_state), train=self.train)
     self.updates.append(update)
     return out
 
@@ -266,7 +287,7 @@ class Calls:
     """What the network, or the nearest of its layers, sows under the name."""
     collections = [*self.network_state, "intermediates"]
     variables = {"params": self.params, **self.network_state}
-    _, sown = self.module.apply(variables, *inputs, mutable=collections, train=True)
+    _, sown = self.module.apply(variables, *inputs, mutable=collections, train=self.train)
     level = [sown.get("intermediates", {})]
     while level:
       for found in level:
@@ -319,6 +340,17 @@ def sampler(generator: nn.Module, prior: Prior) -> Sampler:
   return Sampler(prior.sample, generate, prior.between)
 
 
+def judge_of(discriminator: nn.Module) -> Callable[[GanState, Array, Batch], tuple[Array, Array]]:
+  """D's output of each example and its features `[n, F]`, at evaluation, without a view. See `Game.judge`."""
+
+  def judge(state: GanState, examples: Array, batch: Batch) -> tuple[Array, Array]:
+    calls = Calls(discriminator, "discriminator", state, train=False)
+    inputs = (examples, *_given(batch.get("condition")))
+    return calls(*inputs), calls.features(*inputs)
+
+  return judge
+
+
 def init_network(module: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:
   """`(params, other collections)`. The shapes are those of one device, so the module is initialised off its axis."""
   variables = dict(on_axis(module, None).init(key, *inputs, train=False))
@@ -344,6 +376,11 @@ def flat_logits(logits: Array) -> Array:
   if logits.ndim != 1:
     raise ValueError(f"the discriminator's output is of shape {logits.shape[1:]} an example; this game needs one logit (out = 1)")
   return logits
+
+
+def flat_features(outputs: Array) -> Array:
+  """`[B]` or `[B, ...] -> [B, F]`."""
+  return outputs.reshape(len(outputs), -1)
 
 
 def check_optimizers(optimizers: Mapping[str, Any], players: tuple[str, ...]) -> None:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from gan_jax.lab.errors import UsageError, nearest
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-KINDS: Mapping[str, Mapping[str, str]] = {  # kind -> heading (the slot in a config) -> module
+KINDS: Mapping[str, Mapping[str, str]] = {  # kind -> heading (the slot in a config) -> module, or modules
   "methods": {
-    "objective": "objectives",
+    "objective": "objectives distributions",
     "discriminator_terms": "penalties",
     "generator_terms": "diversity",
     "view": "views",
@@ -43,7 +43,10 @@ def entries(kind: str) -> list[Entry]:
   if kind == "experiments":
     return list(_experiments())
   return [
-    Entry(slot, name, sentence) for slot, module in KINDS[kind].items() for name, sentence in _public(module).items()
+    Entry(slot, name, sentence)
+    for slot, modules in KINDS[kind].items()
+    for module in modules.split()
+    for name, sentence in _public(module).items()
   ]
 
 

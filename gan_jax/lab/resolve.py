@@ -32,7 +32,7 @@ MODULES = {  # where a slot's names live; the last is searched last
   "data": ("gan_jax.data",),
   "generator": ("gan_jax.networks",),
   "discriminator": ("gan_jax.networks",),
-  "objective": ("gan_jax.objectives",),
+  "objective": ("gan_jax.objectives", "gan_jax.distributions"),
   "prior": ("gan_jax.priors",),
   "optimizers": ("gan_jax.optimizers", "optax"),
   "discriminator_terms": ("gan_jax.penalties",),
