@@ -2,10 +2,11 @@
 
 from gan_jax.transforms.anticipation import extragradient, unroll
 from gan_jax.transforms.field import competitive, consensus, symplectic
+from gan_jax.transforms.sampling import rejection_sampling, truncation
 from gan_jax.transforms.turns import repeat, shared_noise, simultaneous
 from gan_jax.transforms.weights import clip_weights, historical_averaging, lookahead
 
 __all__ = [
-  "clip_weights", "competitive", "consensus", "extragradient", "historical_averaging", "lookahead", "repeat", "shared_noise", "simultaneous",
-  "symplectic", "unroll",
+  "clip_weights", "competitive", "consensus", "extragradient", "historical_averaging", "lookahead", "rejection_sampling", "repeat",
+  "shared_noise", "simultaneous", "symplectic", "truncation", "unroll",
 ]  # fmt: skip
