@@ -182,6 +182,14 @@ def test_grey_images_have_brightness_contrast_and_a_negative():
     apply(views.palette(), np.zeros((2, 4, 4, 2)))
 
 
+def test_shards_draw_what_the_whole_batch_draws():
+  view, x = views.diff_augment(), RANDOM.normal(size=(4, 8, 8, 3)).astype("float32")
+  act = lambda x, axis: view.apply(x, Look(jax.random.key(2), jnp.zeros((), jnp.int32), axis))
+  both = jit(lambda x: (act(x, None), jax.vmap(lambda x: act(x, "devices"), axis_name="devices")(x.reshape(2, 2, 8, 8, 3))))
+  whole, shards = both(x)
+  np.testing.assert_allclose(shards.reshape(whole.shape), whole, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["diff_augment", pytest.param("bgc", marks=pytest.mark.slow)])
 def test_gradients_pass_through_to_each_image(name):
   """T is affine in x: its gradient along x is what x adds, T(x) - T(0), and images do not mix."""
