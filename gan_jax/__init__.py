@@ -11,8 +11,8 @@ _NAMES = {
   "load": "lab.pretrained",
 }  # fmt: skip
 _MODULES = (
-  "data", "distributions", "diversity", "games", "lab", "metrics", "networks", "objectives", "optimizers", "penalties", "priors", "transforms",
-  "views",
+  "coverage", "data", "distributions", "diversity", "games", "lab", "metrics", "networks", "objectives", "optimizers", "penalties", "priors",
+  "transforms", "views",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES]

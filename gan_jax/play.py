@@ -23,12 +23,14 @@ def straight(start: PyTree, end: PyTree, t: Array) -> PyTree:
 class Prior(NamedTuple):
   """Where latents come from: `sample(key, n) -> [n, ...]`; `between(start, end, t)` is a way from one to another that keeps to likely latents.
 
-  `log_density(z) -> [n]`, up to a constant, is there where it has a gradient to follow.
+  `log_density(z) -> [n]`, up to a constant, is there where it has a gradient to follow. A prior that is trained is noise and a module: `front(G)` is
+  the generator with that module before it, so its parameters are G's, and `sample` draws what the module takes.
   """
 
   sample: Callable[[Array, int], PyTree]
   between: Callable[[PyTree, PyTree, Array], PyTree] = straight
   log_density: Callable[[PyTree], Array] | None = None
+  front: Callable[[nn.Module], nn.Module] | None = None
 
 
 _COIN = 2**31 - 1  # no view has so many parts
@@ -92,6 +94,9 @@ def _no_outputs(x: Array) -> Array:
   raise ValueError("no discriminator here")
 
 
+_NO_EXAMPLES: Any = None
+
+
 def _no_prior(key: Array, n: int) -> PyTree:
   raise ValueError("no prior here")
 
@@ -101,7 +106,8 @@ class Play(NamedTuple):
 
   `real`, `fake`: what D sees, after the view, `[B, ...]`. `latent`: `[B * pack, Z]`, before the view.
   `generate(z)` gives G's raw output, `discriminate(x)` the logits `[B]` of viewed inputs, `features(x)` D's last hidden layer `[B, F]`,
-  `outputs(x)` D's raw output, and `sown(name, x)` whatever else one of D's layers sows under a name. `prior` is where latents come from.
+  `outputs(x)` D's raw output, and `sown(name, x)` whatever else one of D's layers sows under a name. `prior` is where latents come from, and
+  `examples` `[B * pack, ...]` are the real ones before the view.
   `mean(x)` is the mean over the global batch and `gather(x)` its rows, on however many devices; `draw(sampler, n)` gives noise for n rows.
   """
 
@@ -120,6 +126,7 @@ class Play(NamedTuple):
   sown: Callable[[str, Array], PyTree] = _nothing
   outputs: Callable[[Array], Array] = _no_outputs
   prior: Prior = Prior(_no_prior)
+  examples: Array = _NO_EXAMPLES
 
   def mean(self, x: Array, axis: int | None = None) -> Array:
     return mean_over(jnp.mean(x, axis), self.axis_name)
@@ -187,7 +194,7 @@ def gan(
   check_optimizers(optimizers, ("generator", "discriminator"))
   if n_critic < 1:
     raise ValueError(f"n_critic is {n_critic}; a discriminator needs at least 1 turn a round")
-  generator, discriminator = on_axis(generator, axis_name), on_axis(discriminator, axis_name)
+  generator, discriminator = on_axis(in_front(generator, prior), axis_name), on_axis(discriminator, axis_name)
   terms = {"generator": dict(generator_terms or {}), "discriminator": dict(discriminator_terms or {})}
   adversarial = {"generator": objective.generator, "discriminator": objective.discriminator}
 
@@ -214,6 +221,7 @@ def gan(
       real, fake, latent, condition, real_logits, fake_logits, generate, discriminate,
       features=lambda x: calls["discriminator"].features(x, *conditions), state=state, key=term_key, axis_name=axis_name,
       sown=lambda name, x: calls["discriminator"].sown(name, x, *conditions), outputs=outputs, prior=prior,
+      examples=batch["image"],
     )  # fmt: skip
     return play, calls
 
@@ -361,6 +369,18 @@ def init_network(module: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, P
 def on_axis(module: nn.Module, axis_name: str | None) -> nn.Module:
   """The module with its cross-sample layers (minibatch layers, BatchNorm) tied to the mapped axis."""
   return module.clone(axis_name=axis_name) if hasattr(module, "axis_name") else module
+
+
+def in_front(generator: nn.Module, prior: Prior) -> nn.Module:
+  """The generator with what is trained of its prior before it."""
+  return generator if prior.front is None else prior.front(generator)
+
+
+def untrained(prior: Prior, game: str) -> Prior:
+  """The prior, if it has nothing to train: some games look at the latents themselves, which a trained one makes inside the generator."""
+  if prior.front is not None:
+    raise ValueError(f"a prior that is trained makes its latents inside the generator, and {game} looks at them; use normal or uniform")
+  return prior
 
 
 def health(real_logits: Array, fake_logits: Array) -> dict[str, Array]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.play import Prior, straight
+from gan_jax.play import Prior, on_axis, straight
 
 
 def normal(size: int, scale: float = 1.0) -> Prior:
@@ -25,6 +26,37 @@ def indexed(prior: Prior, num_components: int) -> Prior:
     lambda key, n: (prior.sample(key, n), jnp.arange(n) % num_components),
     lambda start, end, t: (prior.between(start[0], end[0], t), start[1]),
   )
+
+
+class Mixture(nn.Module):
+  """A generator of latents mean_k + scale_k * noise, which has the components' means and scales: `(noise [n, Z], k [n]) -> of(z)`."""
+
+  of: nn.Module
+  num_components: int
+  scale: float
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, latent: tuple[Array, Array], *condition: Array, train: bool) -> Array:
+    noise, component = latent
+    shape = (self.num_components, noise.shape[-1])
+    mean = self.param("prior_mean", lambda key, shape: jax.random.uniform(key, shape, minval=-1.0), shape)
+    scale = self.param("prior_scale", nn.initializers.constant(self.scale), shape)
+    generator = on_axis(self.of, self.axis_name).clone(parent=self, name="generator")
+    return generator(mean[component] + scale[component] * noise, *condition, train=train)
+
+
+def trained_mixture(size: int, num_components: int = 50, scale: float = 0.2) -> Prior:
+  """DeLiGAN's prior, z = mean_k + scale_k * noise, k one of `num_components` and noise ~ N(0, I): the components are trained with the generator.
+
+  Gurumurthy et al., 2017 (arXiv:1706.02071), section 4. Means start uniform in [-1, 1]^size and scales at `scale` (.2; their toy code: .02). Add the
+  generator term `unit_scales` (weight .1), or scales shrink to 0 and the prior to `num_components` points. They are parameters of the generator
+  ("prior_mean", "prior_scale"): they have its optimiser and its average, and unrolling sees them. A batch holds every component equally often; with
+  as many components as modes each may settle on one: show a run with fewer. Their released toy also skips G's or D's step by a threshold on G's
+  loss; that is no part of the prior.
+  """
+  drawn = indexed(normal(size), num_components)
+  return Prior(drawn.sample, drawn.between, front=lambda generator: Mixture(generator, num_components, scale))
 
 
 def coded(of: Prior, categories: Sequence[int] = (10,), continuous: int = 0) -> Prior:
@@ -63,4 +95,4 @@ def arc(start: Array, end: Array, t: Array) -> Array:
   return jnp.where(flat, straight(start, end, t), round_way)
 
 
-__all__ = ["coded", "indexed", "normal", "uniform"]
+__all__ = ["coded", "indexed", "normal", "trained_mixture", "uniform"]

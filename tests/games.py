@@ -12,7 +12,21 @@ import jax
 import numpy as np
 import optax
 
-from gan_jax import build, distributions, diversity, f_divergences, games, networks, objectives, optimizers, penalties, priors, transforms, views
+from gan_jax import (
+  build,
+  coverage,
+  distributions,
+  diversity,
+  f_divergences,
+  games,
+  networks,
+  objectives,
+  optimizers,
+  penalties,
+  priors,
+  transforms,
+  views,
+)
 from gan_jax.core import Game, GanState
 
 BATCH = 32  # divides into 8 devices x packs of 4
@@ -129,6 +143,8 @@ GAMES = {
     prior=priors.coded(priors.normal(LATENT), (3,), 1), d=discriminator(across=networks.recognition(4)),
     discriminator_terms={"information": penalties.information(**CODE)}, generator_terms={"information": diversity.information(**CODE)},
   ),
+  "imle": spread(imle=coverage.imle(0.1, pool=3)),
+  "deligan": row(prior=priors.trained_mixture(LATENT, num_components=4), generator_terms={"unit_scales": coverage.unit_scales()}),
   # views
   "pack2": row(view=views.pack(2)),
   "pack4": row(view=views.pack(4)),
@@ -185,9 +201,12 @@ SIBLINGS = {
   "sliced_wasserstein": "bures", "alpha": "minimax", **dict.fromkeys(f_divergences.__all__, "minimax"), "top_k": "relativistic_average",
   "san": "feature_matching", "approximate_r1": "dragan", "approximate_r2": "dragan", "roth": "r1", "consistency": "dragan",
   "balanced_consistency": "dragan", "gdpp": "bures", "gdpp_eigenvalues": "bures", "infogan": "feature_matching", "virtual_batch": "spectral_norm",
+  "deligan": "mgan",
 }  # fmt: skip
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
-ON_SHARDS = {*SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive"}
+ON_SHARDS = {
+  *SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive", "imle",
+}  # fmt: skip
 
 
 def points(seed: int = 0, n: int = BATCH) -> dict[str, np.ndarray]:

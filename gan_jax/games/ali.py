@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler, untrained
 
 
 def ali(
@@ -73,6 +73,7 @@ def _pairs(
   """`infer(code, key, width)` makes latents `[B, width]` of what the encoder says, `[B, outputs * width]`."""
   names = ("generator", "discriminator", "encoder")
   check_optimizers(optimizers, names)
+  prior = untrained(prior, game)
   modules = {n: on_axis(m, axis_name) for n, m in zip(names, (generator, discriminator, encoder), strict=True)}
 
   def loss_of(name: str):

@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Look, Prior, View, check_optimizers, flat_logits, identity, init_network, on_axis, plain, sampler
+from gan_jax.play import Calls, Look, Prior, View, check_optimizers, flat_logits, identity, in_front, init_network, on_axis, plain, sampler
 
 
 def d2gan(
@@ -35,7 +35,7 @@ def d2gan(
   names = ("generator", "discriminator", "second_discriminator")
   check_optimizers(optimizers, names)
   view = plain(view, "d2gan")
-  generator, discriminator = on_axis(generator, axis_name), on_axis(discriminator, axis_name)
+  generator, discriminator = on_axis(in_front(generator, prior), axis_name), on_axis(discriminator, axis_name)
   modules = dict(zip(names, (generator, discriminator, discriminator), strict=True))
 
   def loss_of(name: str):

@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, mean_over, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, in_front, init_network, on_axis, sampler
 
 
 def gman(
@@ -47,7 +47,7 @@ def gman(
     raise ValueError(f"num_discriminators is {num_discriminators}; gman needs at least 1")
   names = ("generator", "discriminator", *(("sharpness",) if sharpness is None else ()))
   check_optimizers(optimizers, names)
-  modules = {"generator": on_axis(generator, axis_name), "discriminator": on_axis(discriminator, axis_name)}
+  modules = {"generator": on_axis(in_front(generator, prior), axis_name), "discriminator": on_axis(discriminator, axis_name)}
 
   def loss_of(name: str):
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:

@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, init_network, on_axis, sampler, untrained
 from gan_jax.priors import indexed
 
 
@@ -45,6 +45,7 @@ def madgan(
     raise ValueError(f'form is "{form}"; madgan knows "minimax" and "non_saturating"')
   names = ("generator", "discriminator")
   check_optimizers(optimizers, names)
+  prior = untrained(prior, "madgan")
   modules = {"generator": on_axis(generator, axis_name), "discriminator": on_axis(discriminator, axis_name)}
   mixture = indexed(prior, num_generators)
 

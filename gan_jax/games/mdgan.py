@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler, untrained
 
 _SOFT = jax.nn.softplus
 
@@ -41,6 +41,7 @@ def mode_regularized(
   """
   names = ("generator", "discriminator", "encoder")
   check_optimizers(optimizers, names)
+  prior = untrained(prior, "mode_regularized")
   modules = {n: on_axis(m, axis_name) for n, m in zip(names, (generator, discriminator, encoder), strict=True)}
 
   def loss_of(name: str):
@@ -99,6 +100,7 @@ def mdgan(
   """
   names = ("generator", "discriminator", "encoder", "second_discriminator")
   check_optimizers(optimizers, names)
+  prior = untrained(prior, "mdgan")
   modules = {n: on_axis(m, axis_name) for n, m in zip(names, (generator, discriminator, encoder, discriminator), strict=True)}
 
   def loss_of(name: str, part: str):

@@ -8,7 +8,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, health, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, health, init_network, on_axis, sampler, untrained
 from gan_jax.priors import indexed
 
 
@@ -36,6 +36,7 @@ def mgan(
   """
   names = ("generator", "discriminator")
   check_optimizers(optimizers, names)
+  prior = untrained(prior, "mgan")
   modules = {"generator": on_axis(generator, axis_name), "discriminator": on_axis(discriminator, axis_name)}
   mixture = indexed(prior, num_generators)
 

@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler
+from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler, untrained
 
 
 def veegan(
@@ -37,6 +37,7 @@ def veegan(
   """
   names = ("generator", "discriminator", "reconstructor")
   check_optimizers(optimizers, names)
+  prior = untrained(prior, "veegan")
   modules = {n: on_axis(m, axis_name) for n, m in zip(names, (generator, discriminator, reconstructor), strict=True)}
 
   def loss_of(name: str):
