@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from gan_jax.calls import flat_features
 from gan_jax.objectives import non_saturating
-from gan_jax.play import Objective, Play, flat_features
+from gan_jax.play import Objective, Play
 
 Kernel = Callable[[Array, Array], Array]  # [n, F], [m, F] -> [n, m]
 

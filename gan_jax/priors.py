@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.play import Prior, on_axis, straight
+from gan_jax.calls import Prior, on_axis, straight
 
 
 def normal(size: int, scale: float = 1.0) -> Prior:

@@ -10,8 +10,9 @@ import numpy as np
 import optax
 from jax import Array
 
+from gan_jax.calls import Prior
 from gan_jax.core import Aux, Game, GanState, Player, build
-from gan_jax.play import Play, Prior
+from gan_jax.play import Play
 
 
 def play_of(

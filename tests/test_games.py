@@ -15,8 +15,8 @@ from plays import Affine, affine, fixed_prior, softplus, with_params
 from plays import loss as loss_on
 
 from gan_jax import games, networks, priors
+from gan_jax.calls import Prior
 from gan_jax.core import build, take_turn
-from gan_jax.play import Prior
 
 KEY = jax.random.key(0)
 Z = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")

@@ -13,8 +13,8 @@ from scipy.special import expit
 from scipy.stats import truncnorm
 
 from gan_jax import priors, transforms
+from gan_jax.calls import Sampler
 from gan_jax.core import Game
-from gan_jax.play import Sampler
 from gan_jax.transforms.sampling import excess
 
 KEY = jax.random.key(0)

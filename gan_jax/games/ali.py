@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler, untrained
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler, untrained
 
 
 def ali(

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, in_front, init_network, on_axis, sampler
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
-from gan_jax.play import Calls, Look, Prior, View, check_optimizers, flat_logits, identity, in_front, init_network, on_axis, plain, sampler
+from gan_jax.play import Look, View, identity, plain
 
 
 def d2gan(

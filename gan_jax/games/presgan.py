@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from gan_jax.calls import Calls, Prior, Sampler, check_optimizers, flat_logits, health, init_network, on_axis, sampler
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, mean_over, with_entry
 from gan_jax.optimizers import adam
-from gan_jax.play import Calls, Prior, Sampler, check_optimizers, flat_logits, health, init_network, on_axis, sampler
 
 
 def presgan(

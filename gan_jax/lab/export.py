@@ -16,12 +16,12 @@ import jax
 import numpy as np
 import safetensors.numpy
 
+from gan_jax.calls import Sampler
 from gan_jax.lab import config as configs
 from gan_jax.lab import results, rundir, stored
 from gan_jax.lab.errors import CheckpointError, StorageError, UsageError
 from gan_jax.lab.formats import number
 from gan_jax.lab.pretrained import CONFIG, FORMAT, PLAYER, SUMS, WEIGHTS, named, read_config
-from gan_jax.play import Sampler
 
 CARD = "README.md"
 KEPT = ("game", "generator", "discriminator", "objective", "prior", "optimizers")  # sections that a game cannot be made without

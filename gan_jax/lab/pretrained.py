@@ -20,9 +20,9 @@ import safetensors
 from jax import Array
 
 from gan_jax import core
+from gan_jax.calls import Sampler
 from gan_jax.lab import resolve, schema
 from gan_jax.lab.errors import CheckpointError, GanJaxError, UsageError
-from gan_jax.play import Sampler
 
 FORMAT = "gan_jax generator 1"
 WEIGHTS, CONFIG, SUMS = "model.safetensors", "config.json", "SHA256SUMS"

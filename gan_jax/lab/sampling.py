@@ -11,11 +11,11 @@ import numpy as np
 from jax import Array
 
 from gan_jax import core
+from gan_jax.calls import Sampler
 from gan_jax.data.base import Data
 from gan_jax.lab import figures, pictures, rundir, sample_figures, stored
 from gan_jax.lab.errors import StorageError, UsageError, nearest, show
 from gan_jax.lab.program import program, seed_keys
-from gan_jax.play import Sampler
 
 KINDS = {".png": (64, 8), ".npz": (64, 8), ".gif": (16, 3)}  # what --out may be; how many examples it holds by default, and how many of each class
 STOPS, FRAMES_BETWEEN = 4, 12  # of a walk: latents it passes, and frames from one to the next

@@ -11,12 +11,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from gan_jax import core, metrics
+from gan_jax.calls import Sampler
 from gan_jax.data.base import Data, take
 from gan_jax.lab import config as configs
 from gan_jax.lab import pictures, resolve, rundir
 from gan_jax.lab.errors import StorageError
 from gan_jax.lab.program import Program
-from gan_jax.play import Sampler
 
 KEPT_SAMPLES = {True: 64, False: 512}  # images, points: samples kept for figures
 MOST_CLASSES = 16  # up to here a grid has one row a class

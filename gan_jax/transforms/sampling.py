@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from gan_jax.calls import Sampler, flat_logits
 from gan_jax.core import Batch, Game, GanState, PyTree
-from gan_jax.play import Sampler, flat_logits
 
 
 def rejection_sampling(

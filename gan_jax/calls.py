@@ -1,0 +1,169 @@
+"""A player's network: how it is made, called with the parameters of a state, and sampled from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.core import Batch, GanState, PyTree
+
+
+def straight(start: PyTree, end: PyTree, t: Array) -> PyTree:
+  """The line from `start` to `end`, at t in [0, 1]. Leaves of whole numbers stay at the start."""
+  return jax.tree.map(lambda a, b: (1 - t) * a + t * b if jnp.issubdtype(a.dtype, jnp.inexact) else a, start, end)
+
+
+class Prior(NamedTuple):
+  """Where latents come from: `sample(key, n) -> [n, ...]`; `between(start, end, t)` is a way from one to another that keeps to likely latents.
+
+  `log_density(z) -> [n]`, up to a constant, is there where it has a gradient to follow. A prior that is trained is noise and a module: `front(G)` is
+  the generator with that module before it, so its parameters are G's, and `sample` draws what the module takes.
+  """
+
+  sample: Callable[[Array, int], PyTree]
+  between: Callable[[PyTree, PyTree, Array], PyTree] = straight
+  log_density: Callable[[PyTree], Array] | None = None
+  front: Callable[[nn.Module], nn.Module] | None = None
+
+
+class Calls:
+  """A player's network with the parameters of `state`. Every forward starts from the state's collections (spectral vectors, batch statistics),
+  so real and fake meet the same weights; `new_state` is the mean of what the forwards so far would leave behind."""
+
+  def __init__(self, module: nn.Module, name: str, state: GanState, train: bool = True):
+    self.module, self.params, self.network_state = module, state.params[name], state.model_state[name]["network"]
+    self.train = train
+    self.updates: list[PyTree] = []
+
+  def __call__(self, *inputs: Any) -> Array:
+    out, update = self.module.apply({"params": self.params, **self.network_state}, *inputs, mutable=list(self.network_state), train=self.train)
+    self.updates.append(update)
+    return out
+
+  def features(self, *inputs: Any) -> Array:
+    """What the network sows as `features`, flattened to `[B, F]`."""
+    h = self.sown("features", *inputs)
+    return h.reshape(len(h), -1)
+
+  def sown(self, name: str, *inputs: Any) -> PyTree:
+    """What the network, or the nearest of its layers, sows under the name."""
+    collections = [*self.network_state, "intermediates"]
+    variables = {"params": self.params, **self.network_state}
+    _, sown = self.module.apply(variables, *inputs, mutable=collections, train=self.train)
+    level = [sown.get("intermediates", {})]
+    while level:
+      for found in level:
+        if name in found:
+          return found[name][0]
+      level = [inner for found in level for inner in found.values() if isinstance(inner, Mapping)]
+    raise ValueError(f"{type(self.module).__name__} sows no {name!r}; {_SOWN_BY.get(name, f'use a layer that sows {name!r}')}")
+
+  def new_state(self) -> PyTree:
+    updates = [update for update in self.updates if update]
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *updates) if updates else self.network_state
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+  """Draws from G, at evaluation (population statistics where the network keeps any): `sampler(state, key, batch)` gives one example a row of
+  `batch`. Its halves: `latent(key, n)`, and `generate(state, latent, batch)`, of which only `batch["condition"]` is looked at."""
+
+  latent: Callable[[Array, int], PyTree]
+  generate: Callable[[GanState, PyTree, Batch], Any]
+  between: Callable[[PyTree, PyTree, Array], PyTree] = straight
+
+  def __call__(self, state: GanState, key: Array, batch: Batch) -> Any:
+    return self.generate(state, self.latent(key, len(batch["image"])), batch)
+
+  def unconditional(self, state: GanState, latent: PyTree) -> Any:
+    return self.generate(state, latent, {})
+
+
+def sampler(generator: nn.Module, prior: Prior) -> Sampler:
+  """The sampler of every game whose samples are G(z) or G(z, condition)."""
+
+  def generate(state: GanState, latent: PyTree, batch: Batch) -> Any:
+    variables = {"params": state.params["generator"], **state.model_state["generator"]["network"]}
+    return generator.apply(variables, latent, *given(batch.get("condition")), train=False)
+
+  return Sampler(prior.sample, generate, prior.between)
+
+
+def judge_of(discriminator: nn.Module) -> Callable[[GanState, Array, Batch], tuple[Array, Array]]:
+  """D's output of each example and its features `[n, F]`, at evaluation, without a view. See `Game.judge`."""
+
+  def judge(state: GanState, examples: Array, batch: Batch) -> tuple[Array, Array]:
+    calls = Calls(discriminator, "discriminator", state, train=False)
+    inputs = (examples, *given(batch.get("condition")))
+    return calls(*inputs), calls.features(*inputs)
+
+  return judge
+
+
+def init_network(module: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, PyTree]:
+  """`(params, other collections)`. The shapes are those of one device, so the module is initialised off its axis."""
+  variables = dict(on_axis(module, None).init(key, *inputs, train=False))
+  variables.pop("intermediates", None)
+  return variables.pop("params"), variables
+
+
+def on_axis(module: nn.Module, axis_name: str | None) -> nn.Module:
+  """The module with its cross-sample layers (minibatch layers, BatchNorm) tied to the mapped axis."""
+  return module.clone(axis_name=axis_name) if hasattr(module, "axis_name") else module
+
+
+def in_front(generator: nn.Module, prior: Prior) -> nn.Module:
+  """The generator with what is trained of its prior before it."""
+  return generator if prior.front is None else prior.front(generator)
+
+
+def untrained(prior: Prior, game: str) -> Prior:
+  """The prior, if it has nothing to train: some games look at the latents themselves, which a trained one makes inside the generator."""
+  if prior.front is not None:
+    raise ValueError(f"a prior that is trained makes its latents inside the generator, and {game} looks at them; use normal or uniform")
+  return prior
+
+
+def health(real_logits: Array, fake_logits: Array) -> dict[str, Array]:
+  """Metrics of D: mean logits, and the share of samples on the right side of 0."""
+  accuracy = (jnp.mean(real_logits > 0) + jnp.mean(fake_logits < 0)) / 2
+  return {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean(), "accuracy": accuracy}
+
+
+def flat_logits(logits: Array) -> Array:
+  """`[B]` or `[B, 1] -> [B]`; anything else is no logit an example."""
+  if logits.ndim == 2 and logits.shape[1] == 1:
+    return logits[:, 0]
+  if logits.ndim != 1:
+    raise ValueError(f"the discriminator's output is of shape {logits.shape[1:]} an example; this game needs one logit (out = 1)")
+  return logits
+
+
+def flat_features(outputs: Array) -> Array:
+  """`[B]` or `[B, ...] -> [B, F]`."""
+  return outputs.reshape(len(outputs), -1)
+
+
+def check_optimizers(optimizers: Mapping[str, Any], players: tuple[str, ...]) -> None:
+  missing = [name for name in players if name not in optimizers]
+  extra = [name for name in optimizers if name not in players]
+  if missing or extra:
+    what = f"no optimizer for {missing[0]!r}" if missing else f"an optimizer for {extra[0]!r}, who is not a player"
+    raise ValueError(f"{what}; players: {', '.join(players)}")
+
+
+_SOWN_BY = {
+  "features": "add self.sow('intermediates', 'features', h) before its last layer",
+  "slice": 'its last layer must be "SlicedDense"',
+  "recognition": 'it must look at its features with networks.recognition (across = {"name": "recognition", "size": ...})',
+}
+
+
+def given(condition: Any) -> tuple:
+  return () if condition is None else (condition,)
