@@ -9,24 +9,26 @@ import numpy as np
 import pytest
 
 from gan_jax import metrics
+from gan_jax.core import build, with_ema
 from gan_jax.data.sources import idx
 from gan_jax.lab import config, resolve
 from gan_jax.lab.errors import UsageError
-from gan_jax.lab.program import program, seed_keys
 
 FOLDER = Path(__file__).parent.parent / "experiments"
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
-CHEAP = ["evaluation.num_samples=1000", "evaluation.monitor_samples=200", "seeds=1"]
-ON_IMAGES = {  # experiment -> the arm that is trained here, and overrides
-  "stacked_digits_conv": ("pacgan4", []),
-  "smnist_q": ("pacgan2", []),
-  "smnist_dcgan": ("vanilla", []),
-  "smnist_r3": ("rpgan_r1_r2", []),
-  "mnist_u3": ("vanilla", []),
-  "fashion_mnist": ("r1", []),
-  "cifar10": ("vanilla", []),
+TRAINED = {  # experiments on images -> the arm that is trained here
+  "stacked_digits_conv": "pacgan4",
+  "smnist_q": "pacgan2",
+  "smnist_dcgan": "vanilla",
+  "smnist_r3": "rpgan_r1_r2",
+  "mnist_u3": "vanilla",
+  "fashion_mnist": "r1",
+  "cifar10": "vanilla",
 }
-SAME_PROGRAMS = {"smnist_h": "smnist_q", "mnist_u10": "mnist_u3"}  # but for sizes
+LIKE = {"smnist_h": "smnist_q", "mnist_u10": "mnist_u3"}  # the same programs but for sizes, so not compiled
+# A test set is as real as a training set and a sixth of its size; a classifier that reads most of it will do.
+CHEAP = ["data.of.split=test", "data.classifier_steps=60", "data.minimum_accuracy=0.5"]
+QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}  # three to five times as quick
 
 
 def forms(name: str) -> list[str]:
@@ -60,10 +62,11 @@ def needed(*sets: str) -> str:
   return place
 
 
-def overrides_for(name: str, request) -> list[str]:
+def real_data(name: str, request) -> list[str]:
+  """The overrides that name it; skips the test where it is not there."""
   if name == "cifar10":
     return [f"data.path={request.getfixturevalue('cifar10')}"]
-  if name != "stacked_digits_conv" and name in {*ON_IMAGES, *SAME_PROGRAMS}:
+  if name in {*TRAINED, *LIKE} - {"stacked_digits_conv"}:
     needed("fashion_mnist" if name == "fashion_mnist" else "mnist")
   return []
 
@@ -87,48 +90,49 @@ def test_the_header_has_the_question_and_a_command_for_every_form(name):
 
 
 def test_every_experiment_on_images_is_trained_here():
-  on_images = {name for name in NAMES if resolve_shape(name) and name != "stacked_digits"}
-  assert on_images == {*ON_IMAGES, *SAME_PROGRAMS}
+  sets = {name: load(name, "quick").base.data["name"] for name in NAMES if name != "stacked_digits"}
+  on_images = {name for name, data in sets.items() if data in ("cifar10", "images", "labelled", "minority", "stacked", "stacked_digits")}
+  assert on_images == {*TRAINED, *LIKE}
 
 
-def resolve_shape(name: str) -> bool:
-  return load(name, "quick").base.data["name"] in ("cifar10", "images", "labelled", "minority", "stacked", "stacked_digits")
-
-
-@pytest.mark.parametrize("name", [*ON_IMAGES, *SAME_PROGRAMS])
-def test_quick_forms_fit_real_data(name, request):
-  """Down to the shapes of a round, for every arm: what `gan-jax show` does. The classifier is trained, and is good enough for the form."""
-  resolved = load(name, "quick", *CHEAP, *overrides_for(name, request))
-  for experiment in resolve.build_all(resolved).values():
-    batch = experiment.data.sample(jax.random.key(0), 8)["image"]
-    assert batch.shape[1:] == experiment.data.shape and float(abs(batch).max()) == 1.0
-
-
-@pytest.mark.parametrize("name", ON_IMAGES)
+@pytest.mark.parametrize("name", [*TRAINED, *LIKE])
 def test_quick_forms_train_on_real_data(name, request):
-  """Three rounds of one arm with the runner's own program, and its whole evaluation."""
-  arm, overrides = ON_IMAGES[name]
-  resolved = load(name, "quick", *CHEAP, *overrides, *overrides_for(name, request), arms=arm)
-  experiment, settings = resolve.build_all(resolved)[arm], resolved.base.evaluation
-  compiled, keys = program(experiment), seed_keys((0,))
-  states = compiled.init(keys, experiment.data.table)
-  before = jax.tree.map(np.asarray, states.params)
-  states, logs = compiled.advance(states, compiled.totals(1), keys, experiment.data.table, np.int32(3))
-  assert all(np.isfinite(log).all() for log in logs.values()) and int(states.step[0]) == 3
-  moved = jax.tree.map(lambda old, new: bool((old != np.asarray(new)).any()), before, states.params)
-  assert all(jax.tree.leaves(moved)), f"parameters that never move: {moved}"
+  """Two rounds of an arm, samples of the averaged weights, and the form's own evaluation of them."""
+  arm = TRAINED[LIKE.get(name, name)]
+  cheap = CHEAP if name not in ("stacked_digits_conv", "cifar10") else []
+  resolved = load(name, "quick", "evaluation.num_samples=1000", *real_data(name, request), *cheap, arms=arm)
+  data, game, size, *_, measures = resolve.build_all(resolved)[arm]  # traced down to the shapes of a round
+  real = data.sample(jax.random.key(0), 8)["image"]
+  assert real.shape[1:] == data.shape and float(abs(real).max()) == 1.0
+  if name in LIKE:
+    return
 
-  given = compiled.conditions(keys["evaluate"], settings.num_samples)
-  samples = compiled.sample(states, keys["evaluate"], settings.num_samples, given)[0]
-  classes = np.asarray(given["condition"])[0] if "condition" in given else None
-  values, counts = metrics.evaluate(samples, experiment.data, metrics=experiment.metrics, conditions=classes)
-  assert samples.shape == (1000, *experiment.data.shape) and values["finite"] == 1 and all(np.isfinite(value) for value in values.values())
-  assert experiment.data.modes is None or counts.sum() == 1000
+  algorithm, key = build(game), jax.random.key(1)
+
+  def train(table):
+    batches = [data.draw(table, jax.random.fold_in(key, number), size) for number in range(2)]
+    first = algorithm.init(key, batches[0])
+    state, _ = algorithm.step(first, batches[0], key)
+    return first, *algorithm.step(state, batches[1], key)
+
+  first, state, logs = jax.jit(train, compiler_options=QUICK_TO_COMPILE)(data.table)
+  assert all(np.isfinite(log).all() for log in logs.values()) and int(state.step) == 2
+  still = jax.tree.map(lambda old, new: bool((old == new).all()), first.params, state.params)
+  assert not any(jax.tree.leaves(still)), f"parameters that do not move: {still}"
+
+  given = data.conditions(key, 1000)
+  draw = jax.jit(lambda state: algorithm.sample(with_ema(state), key, {"image": np.zeros((1000, 1)), **given}), compiler_options=QUICK_TO_COMPILE)
+  samples = np.asarray(draw(state))
+  classes = np.asarray(given["condition"]) if given else None
+  values, counts = metrics.evaluate(samples, data, metrics=measures, conditions=classes)
+  assert samples.shape == (1000, *data.shape) and values["finite"] == 1 and all(np.isfinite(value) for value in values.values())
+  assert data.modes is None or counts.sum() == 1000
+  assert {metric for metric in resolved.base.evaluation.get("metrics", {})} == set(measures)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_arm_of_every_form_fits_its_data(name, request):
-  """Traced, not compiled. A minute or two an experiment; those on MNIST train its classifier for good."""
+  """Traced, not compiled. Up to some minutes an experiment; those on MNIST train its classifier for good, and it passes their bar."""
   for form in forms(name):
-    assert resolve.build_all(load(name, form, *overrides_for(name, request)))
+    assert resolve.build_all(load(name, form, *real_data(name, request)))
