@@ -144,6 +144,9 @@ GAMES = {
     discriminator_terms={"information": penalties.information(**CODE)}, generator_terms={"information": diversity.information(**CODE)},
   ),
   "imle": spread(imle=coverage.imle(0.1, pool=3)),
+  "ridge_leverage": row(transform=lambda game: transforms.ridge_leverage(game, pool=2, sketch=3)),
+  "kernel_leverage": row(transform=lambda game: transforms.ridge_leverage(game, pool=2, on="samples", scale=0.5, gamma=0.01)),
+  "self_conditioned": row(transform=lambda game: transforms.self_conditioned(game, num_clusters=3, every=3, examples=64, iterations=2)),
   "deligan": row(prior=priors.trained_mixture(LATENT, num_components=4), generator_terms={"unit_scales": coverage.unit_scales()}),
   # views
   "pack2": row(view=views.pack(2)),
@@ -201,11 +204,12 @@ SIBLINGS = {
   "sliced_wasserstein": "bures", "alpha": "minimax", **dict.fromkeys(f_divergences.__all__, "minimax"), "top_k": "relativistic_average",
   "san": "feature_matching", "approximate_r1": "dragan", "approximate_r2": "dragan", "roth": "r1", "consistency": "dragan",
   "balanced_consistency": "dragan", "gdpp": "bures", "gdpp_eigenvalues": "bures", "infogan": "feature_matching", "virtual_batch": "spectral_norm",
-  "deligan": "mgan",
+  "deligan": "mgan", "kernel_leverage": "ridge_leverage",
 }  # fmt: skip
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
 ON_SHARDS = {
   *SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive", "imle",
+  "ridge_leverage", "self_conditioned",
 }  # fmt: skip
 
 
