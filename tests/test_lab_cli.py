@@ -1,9 +1,11 @@
 """Bad input: exit code 2 and one line on stderr that names the key and what would be right; no run directory."""
 
+import inspect
 import os
 import subprocess
 import sys
 import textwrap
+import typing
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -409,7 +411,7 @@ def test_a_config_error_starts_no_backend(tmp_path):
 @pytest.mark.parametrize("kind, names", [
   ("methods", ["hinge", "r1", "mode_seeking", "pack", "unroll", "veegan", "normal", "adam"]),
   ("datasets", ["ring", "grid", "stacked_digits"]),
-  ("metrics", ["evaluate"]),
+  ("metrics", ["frechet", "pixels"]),
   ("networks", ["mlp", "minibatch_stddev"]),
 ])  # fmt: skip
 def test_list_names_each_with_a_sentence(capsys, kind, names):
@@ -431,6 +433,16 @@ def test_list_offers_what_resolve_finds():
       listed = [entry.name for entry in catalogue.entries(kind) if entry.slot == slot]
       found = [name for module in modules.split() for name in resolve.public(importlib.import_module(f"gan_jax.{module}"))]
       assert sorted(listed) == sorted(found), slot
+
+
+def test_list_metrics_names_what_a_config_can_and_no_more():
+  from gan_jax import metrics
+  from gan_jax.lab import catalogue
+  from gan_jax.metrics.base import Extractor, Metric
+
+  listed = {entry.name for entry in catalogue.entries("metrics")}
+  given = {name: typing.get_type_hints(function).get("return") for name, function in vars(metrics).items() if inspect.isfunction(function)}
+  assert listed == {name for name, kind in given.items() if kind in (Metric, Extractor)} > {"frechet", "pixels"}
 
 
 def test_list_experiments_reads_this_folder(tmp_path, monkeypatch, capsys):

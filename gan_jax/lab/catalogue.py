@@ -2,7 +2,7 @@
 
 import ast
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gan_jax.lab.errors import UsageError, nearest
@@ -24,6 +24,9 @@ KINDS: Mapping[str, Mapping[str, str]] = {  # kind -> heading (the slot in a con
   "networks": {"networks": "networks"},
   "experiments": {"experiments": "experiments"},
 }
+
+
+GIVES = {"metrics": ("Metric", "Extractor")}  # of these modules only the functions with such a result can be named in a config
 
 
 class Entry(NamedTuple):
@@ -72,20 +75,20 @@ def _public(module: str) -> dict[str, str]:
   found: dict[str, str] = {}
   for name in sorted(os.listdir(path)):
     if name.endswith(".py") and name != "__init__.py":
-      found |= _definitions(_parse(os.path.join(path, name)))
-  return _offered(os.path.join(path, "__init__.py"), found)
+      found |= _definitions(_parse(os.path.join(path, name)), GIVES.get(module, ()))
+  return _offered(os.path.join(path, "__init__.py"), found, GIVES.get(module, ()))
 
 
-def _offered(path: str, elsewhere: Mapping[str, str]) -> dict[str, str]:
+def _offered(path: str, elsewhere: Mapping[str, str], gives: Sequence[str] = ()) -> dict[str, str]:
   tree = _parse(path)
-  own = _definitions(tree)
+  own = _definitions(tree, gives)
   found = {**elsewhere, **own}
   for node in tree.body:
     if isinstance(
       node, ast.ImportFrom
     ):  # `from layers import MinibatchStddev as minibatch_stddev`, `from gan_jax.gan import gan`
       source = os.path.join(os.path.dirname(PACKAGE), *(node.module or "").split(".")) + ".py"
-      there = {**elsewhere, **(_definitions(_parse(source)) if (node.module or "").startswith("gan_jax.") else {})}
+      there = {**elsewhere, **(_definitions(_parse(source), gives) if (node.module or "").startswith("gan_jax.") else {})}
       found |= {alias.asname or alias.name: there[alias.name] for alias in node.names if alias.name in there}
   names = _all(tree) or [name for name in (own or elsewhere) if name[:1].islower()]
   return {name: found[name] for name in names if name in found}
@@ -100,11 +103,11 @@ def _all(tree: ast.Module) -> list[str] | None:
   return None
 
 
-def _definitions(tree: ast.Module) -> dict[str, str]:
+def _definitions(tree: ast.Module, gives: Sequence[str] = ()) -> dict[str, str]:
+  """Name -> first line of its docstring for what is public; where `gives` names any, only for functions annotated to give one of them."""
   kinds = (ast.FunctionDef, ast.ClassDef)
-  return {
-    n.name: _sentence(ast.get_docstring(n)) for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")
-  }
+  public = [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
+  return {n.name: _sentence(ast.get_docstring(n)) for n in public if not gives or getattr(getattr(n, "returns", None), "id", None) in gives}
 
 
 def _experiments() -> Iterator[Entry]:
