@@ -1,0 +1,188 @@
+"""Triangles as data sets: fixed splits and an endless stream, with whatever is true of an image as its condition. Everything is rendered."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan_jax.data.base import Batch, Data, Rows, count, pixels, uniform
+from gan_jax.data.triangles.attributes import ATTRIBUTES, HUES, NAMES, TEXTURES, Pairs, attribute, combinations
+from gan_jax.data.triangles.renderer import parameters, render
+
+VERSION = 1  # of the renderer: identities hang on it
+SPLITS = {"train": 50_000, "val": 5_000, "test": 5_000}
+CHUNK = 256  # images rendered at once on the host
+Condition = Literal["class", "caption", "edges", "mask", "segmentation", "background", "lowres", "attributes", "vertices"]
+
+
+def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] = "train", *, condition: Condition | None = None,
+              label: Sequence[str] = ("type",), only: Mapping[str, Sequence[str]] | None = None, pairs: Pairs = "all",
+              num_images: int | None = None) -> Data:
+  """Triangles of four types, three sizes and six colours on backgrounds of five other colours and six textures; 2,160 combinations, each alike.
+
+  Images are [n, size, size, 3] in [-1, 1], of 256 levels; all sizes draw the same records. Image i of a split is rendered from the key of the split
+  and i whenever it is needed: nothing is stored, nothing is downloaded.
+
+  size: a multiple of 4 from 16 on; textures are too fine to be read well at 16.
+  split: "train" (50,000 images), "val" (5,000), "test" (5,000), or "stream": new ones in every batch, from the batch's key.
+  condition: what a batch carries as "condition":
+    class         int32 [n]: the number of the attributes in `label`, ("type", "fill") being 6 type + fill
+    caption       int32 [n, 14]: words by number (`captions.text` reads them)
+    attributes    int32 [n, 5]: type, size, fill, background, texture
+    edges, mask   [n, H, W, 1] in [-1, 1]: the outline; the triangle's share of each pixel
+    segmentation  [n, H, W, 12] of 0 and 1: six textures, then six fills
+    background    [n, H, W, 3] in [-1, 1]: the image without its triangle
+    lowres        [n, H / 4, W / 4, 3] in [-1, 1]: means of 4 x 4 pixels
+    vertices      [n, 3, 2]: the corners in pixels
+  only: what attributes are restricted to, {"texture": ("plain",), "size": ("large",)}.
+  pairs: "seen" leaves four pairs of fill and texture out, "held_out" has them alone (`attributes.HELD_OUT`).
+  num_images: of the split, instead of the number above.
+
+  ValueError: no such split, condition, attribute or value.
+
+  >>> data = triangles(16, condition="class", label=("type", "fill"))
+  >>> data.abstract(8)["image"].shape, data.num_classes
+  ((8, 16, 16, 3), 24)
+  """
+  if count("size", size, 16) % 4:
+    raise ValueError(f"size must be a multiple of 4, got {size}")
+  if split not in (*SPLITS, "stream"):
+    raise ValueError(f'no split "{split}"; there are {", ".join(SPLITS)} and stream')
+  if split == "stream" and num_images is not None:
+    raise ValueError("num_images is for a split of so many images; the stream has no end")
+  allowed, made = combinations(only, pairs), _made(condition, tuple(label))
+  num_classes = int(np.prod([len(attribute(name)) for name in label])) if condition == "class" else None
+  shape = (size, size, 3)
+
+  if split == "stream":
+    def draw(table: Any, key: Array, n: int) -> Batch:
+      return _batch(_drawn(jax.random.split(key, n), allowed, size, made))
+
+    return Data("triangles", shape, draw, None, (-1.0, 1.0), num_classes=num_classes)
+
+  number = count("num_images", SPLITS[split] if num_images is None else num_images)
+  own = hashlib.sha256(repr((VERSION, split, number, size, allowed.tolist(), condition, tuple(label))).encode()).hexdigest()
+  source = Rendered(split, number, size, allowed, made, tuple(label), own)
+  columns = ("image",) if made is None else ("image", "condition")
+  rows = Rows(source, uniform(number), lambda examples: {**examples, "image": pixels(examples["image"])}, columns)
+
+  def draw_split(table: Any, key: Array, n: int) -> Batch:
+    return _batch(_drawn(_keys(split, rows.index(key, n)), allowed, size, made))
+
+  return Data("triangles", shape, draw_split, None, (-1.0, 1.0), rows=rows, num_classes=num_classes)
+
+
+class Rendered:
+  """A split as a source: its images by number, rendered when they are asked for."""
+
+  kind = "memory"
+
+  def __init__(self, split: str, number: int, size: int, allowed: np.ndarray, made: Callable | None, label: tuple[str, ...], identity: str):
+    self.split, self.number, self.allowed, self.made, self.label, self.identity = split, number, allowed, made, label, identity
+    self.shape = (size, size, 3)
+    self.classes = tuple(" ".join(names) for names in _products([ATTRIBUTES[name] for name in label]))
+
+  def __len__(self) -> int:
+    return self.number
+
+  @functools.cached_property
+  def attributes(self) -> np.ndarray:
+    """[N, 5] int32."""
+    return self._in_chunks(np.arange(self.number), lambda keys: jax.vmap(lambda key: parameters(key, self.allowed).attributes)(keys))
+
+  @functools.cached_property
+  def vertices(self) -> np.ndarray:
+    """[N, 3, 2] float32, in pixels."""
+    size = self.shape[0]
+    return self._in_chunks(np.arange(self.number), lambda keys: jax.vmap(lambda key: parameters(key, self.allowed).vertices * size)(keys))
+
+  @functools.cached_property
+  def labels(self) -> np.ndarray:
+    """[N] int32, the number of the attributes in `label`."""
+    return np.asarray(_class(self.attributes.T, self.label), np.int32)
+
+  def rows(self, index: np.ndarray) -> dict[str, np.ndarray]:
+    size = self.shape[0]
+
+    def everything(keys: Array) -> dict[str, Array]:
+      drawn = _drawn(keys, self.allowed, size, lambda made: {"condition": self.made(made) if self.made else 0, "attributes": made["attributes"]})
+      return {"image": drawn["image"], **drawn["condition"]}
+
+    found = self._in_chunks(np.asarray(index).reshape(-1), everything)
+    label = np.asarray(_class(found.pop("attributes").T, self.label), np.int32)
+    if self.made is None:
+      found.pop("condition")
+    return {**found, "label": label}
+
+  def _in_chunks(self, index: np.ndarray, make: Callable[[Array], Any]) -> Any:
+    """`make(keys [CHUNK])` of all these examples, one after the other, by one program."""
+    program = jax.jit(lambda index: make(_keys(self.split, index)))
+    padded = np.concatenate([index, np.zeros(-len(index) % CHUNK or (0 if len(index) else CHUNK), index.dtype)])
+    parts = [jax.tree.map(np.asarray, program(padded[start : start + CHUNK])) for start in range(0, len(padded), CHUNK)]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(index)], *parts)
+
+
+def _keys(split: str, index: Array) -> Array:
+  """The keys of images `index` of a split."""
+  key = jax.random.fold_in(jax.random.key(3141), list(SPLITS).index(split))
+  return jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
+
+
+def _drawn(keys: Array, allowed: np.ndarray, size: int, made: Callable[[dict[str, Array]], Any] | None) -> dict[str, Any]:
+  """{"image": uint8 [n, H, W, 3], "condition"?}. One jitted piece, so that it is compiled whole where nothing around it is."""
+
+  @jax.jit
+  def pictures(keys: Array) -> dict[str, Any]:
+    def one(key: Array) -> dict[str, Any]:
+      drawn = render(parameters(key, allowed), size)
+      image = jnp.round((drawn["image"] + 1) * 127.5).astype(jnp.uint8)
+      return {"image": image} if made is None else {"image": image, "condition": made(drawn)}
+
+    return jax.vmap(one)(keys)
+
+  return pictures(keys)
+
+
+def _batch(drawn: dict[str, Array]) -> Batch:
+  return {**drawn, "image": pixels(drawn["image"])}
+
+
+def _made(condition: str | None, label: tuple[str, ...]) -> Callable[[dict[str, Array]], Array] | None:
+  """From what is true of one image to its condition."""
+  makers: dict[str, Callable[[dict[str, Array]], Array]] = {
+    "class": lambda made: _class(made["attributes"], label),
+    "caption": lambda made: made["tokens"],
+    "edges": lambda made: 2 * made["edges"] - 1,
+    "mask": lambda made: 2 * made["mask"] - 1,
+    "segmentation": lambda made: jax.nn.one_hot(made["segmentation"], len(TEXTURES) + len(HUES)),
+    "background": lambda made: made["background"],
+    "lowres": lambda made: made["lowres"],
+    "attributes": lambda made: made["attributes"],
+    "vertices": lambda made: made["vertices"],
+  }
+  for name in label:
+    attribute(name)
+  if condition is None:
+    return None
+  if condition not in makers:
+    raise ValueError(f'no condition "{condition}"; there are {", ".join(makers)}')
+  if condition == "class" and not label:
+    raise ValueError(f"label: a class is made of one attribute at least, of {', '.join(NAMES)}")
+  return makers[condition]
+
+
+def _class(attributes: Any, label: tuple[str, ...]) -> Any:
+  """The number of the named attributes, the last changing fastest: from attributes [5, ...]."""
+  number = attributes[0] * 0
+  for name in label:
+    number = number * len(ATTRIBUTES[name]) + attributes[NAMES.index(name)]
+  return number
+
+
+def _products(groups: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+  return functools.reduce(lambda done, group: [(*names, name) for names in done for name in group], groups, [()])
