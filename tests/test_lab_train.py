@@ -7,6 +7,7 @@ Mutations tried by hand: data keys drawn anew after a restore (results differ), 
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from gan_jax.lab import config, rundir, train
 from gan_jax.lab.errors import BusyError, NumericsError, Preempted, UsageError
+from gan_jax.lab.stopping import Stop
 
 CONFIG = '''"""A small ring."""
 from ml_collections import ConfigDict
@@ -126,24 +128,27 @@ def test_finished_arms_are_left_alone(lab, done):
 
 
 def test_stopped_run_goes_on_to_the_same_result(lab, done, monkeypatch):
-  """Stopped after each check in turn (as SIGTERM would), until done."""
+  """Stopped after every third piece, at checks and between them, until done."""
   monkeypatch.setattr(train, "SECONDS_BETWEEN_CHECKPOINTS", 1e9)
-  calls = []
+  monkeypatch.setattr(train, "SECONDS_BETWEEN_LOOKS", 0.0)  # pieces of one round
+  looks, rounds = [], []
 
-  def flag():
-    calls.append(None)
-    return len(calls) % 2 == 0  # every second check
+  class Now(Stop):
+    def __call__(self) -> bool:
+      looks.append(None)
+      return len(looks) % 37 == 0
 
-  monkeypatch.setattr(train, "stop_signal", lambda: _context(flag))
-  for _ in range(10):
+  monkeypatch.setattr(train, "Stop", Now)
+  for _ in range(20):
     try:
       train.run(resolve(lab, "lecam"), lab / "stopped", quiet=True)
       break
     except Preempted as stop:
       assert stop.exit_code == 75
+      rounds.append(int(re.search(r"round (\d+) of 250", str(stop))[1]))
   else:
     pytest.fail("never done")
-  assert len(calls) == 5
+  assert len(rounds) == 6 and any(step % 50 for step in rounds)
   assert untimed_log(lab / "stopped", "lecam") == untimed_log(done, "lecam")
   assert rows(lab / "stopped") == [row for row in rows(done) if row["arm"] == "lecam"]
 
@@ -204,8 +209,3 @@ def test_failed_arm_is_marked_and_others_go_on(lab, monkeypatch):
   assert {row["arm"] for row in rows(lab / "failed")} == {"lecam"}
   assert "FAILED" in (lab / "failed/report.md").read_text()
 
-
-def _context(value):
-  import contextlib
-
-  return contextlib.nullcontext(value)

@@ -64,7 +64,11 @@ def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
   distributed.start(options.coordinator, options.num_processes, options.process_id)
   cache.compile_to_disk()
-  path = train.run(resolved, options.workdir, quiet=options.quiet, strategy=options.strategy, tensorboard=options.tensorboard)
+  allow = [name for names in options.allow_config_change for name in names.split(",")]
+  path = train.run(
+    resolved, options.workdir, quiet=options.quiet, strategy=options.strategy, tensorboard=options.tensorboard,
+    max_seconds=options.max_seconds, strict=options.strict, allow=allow,
+  )  # fmt: skip
   if distributed.first():
     _print_comparison([options.workdir])
     print(path)
@@ -239,6 +243,11 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     choices=("auto", "jit", "pmap", "sharded"),
     default="auto",
     help="how seeds and batches lie on the devices; auto: sharded over accelerators, otherwise one device",
+  )
+  commands["run"].add_argument("--max-seconds", metavar="N", type=_positive, help="stop then, with everything saved and exit code 75")
+  commands["run"].add_argument("--strict", action="store_true", help="a broken checkpoint is an error, even where there is an older one")
+  commands["run"].add_argument(
+    "--allow-config-change", metavar="KEY,KEY", action="append", default=[], help="go on although these settings are not those of the run in DIR"
   )
   commands["run"].add_argument(
     "--coordinator", metavar="HOST:PORT", help="process 0 of several; under srun or mpirun they find each other"

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -91,13 +91,19 @@ def anyone(flag: bool) -> bool:
   return bool(flag) if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
 
 
+def everyone(values: Sequence[float]) -> np.ndarray:
+  """The numbers of each process, `[processes, n]`."""
+  own = np.asarray(values, np.float32)
+  return own[None] if jax.process_count() == 1 else np.asarray(multihost_utils.process_allgather(own))
+
+
 def share(tree: PyTree) -> PyTree:
   """Process 0's arrays, on all; the others give arrays of the same shapes. Bit by bit."""
   if jax.process_count() == 1:
     return tree
 
   def leaf(x: Any) -> np.ndarray:
-    x = np.ascontiguousarray(x)
+    x = np.asarray(x)
     return np.frombuffer(multihost_utils.broadcast_one_to_all(np.frombuffer(x.tobytes(), np.uint8)).tobytes(), x.dtype).reshape(x.shape)
 
   return jax.tree.map(leaf, tree)

@@ -14,7 +14,7 @@ from gan_jax.core import PyTree
 from gan_jax.data import stream
 from gan_jax.data.base import Data, DataFormatError, abstract_examples
 from gan_jax.lab import resolve, strategy
-from gan_jax.lab.errors import DataError
+from gan_jax.lab.errors import DataError, GanJaxError, blame
 
 SLICE = 1000  # examples a convolutional generator draws at once
 SLICE_NUMBERS = 2**24  # and numbers that any other does: sample() needs no more memory for more examples
@@ -51,14 +51,14 @@ def program(experiment: resolve.Experiment, layout: strategy.Layout | None = Non
   step = whole.step if plain else core.build(experiment.place(layout.axis_name, layout.spread)).step
   spread = layout.spread or (lambda rows: rows)
 
-  def drawn(table: PyTree, number: Array, state: core.GanState, keys: Keys) -> core.Batch:
-    del number
+  def drawn(table: PyTree, state: core.GanState, keys: Keys) -> core.Batch:
     return spread(data.draw(table, jax.random.fold_in(keys["data"], state.step), size))
 
-  def streamed(examples: PyTree, number: Array, state: core.GanState, keys: Keys) -> core.Batch:
-    del state, keys
+  def streamed(feed: PyTree, state: core.GanState, keys: Keys) -> core.Batch:
+    del keys
     assert data.rows is not None
-    return data.rows.collate(spread(jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, number, keepdims=False), examples)))
+    number = state.step - feed["first"]
+    return data.rows.collate(spread(jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, number, keepdims=False), feed["examples"])))
 
   batch_of = streamed if data.streamed else drawn
   feed_axis = 0 if data.streamed else None
@@ -68,7 +68,7 @@ def program(experiment: resolve.Experiment, layout: strategy.Layout | None = Non
   ) -> tuple[core.GanState, dict[str, Array]]:
     # The number of rounds is an argument, so that a last, shorter stretch is the same program.
     def body(number: Array, carry: tuple) -> tuple:
-      state, logs = step(carry[0], batch_of(feed, number, carry[0], keys), keys["run"])
+      state, logs = step(carry[0], batch_of(feed, carry[0], keys), keys["run"])
       return state, jax.tree.map(jnp.add, carry[1], logs)
 
     return lax.fori_loop(0, rounds, body, (state, totals))
@@ -89,14 +89,16 @@ def seed_keys(seeds: tuple[int, ...]) -> Keys:
 
 
 def feeds(data: Data, layout: strategy.Layout, keys: Array, rounds: range, every: int, n: int) -> Iterator[tuple[PyTree, int]]:
-  """What `rounds` are played on, as `(feed, how many rounds)`; no piece crosses a multiple of `every`.
+  """What `rounds` are played on, as `(feed, how many rounds)`, for one or more calls of `advance`; no piece crosses a multiple of `every`.
 
-  A set on the device is its table, the same each time. Of a streamed one come the `n` examples of each of the next rounds, read ahead on the host.
+  A set on the device is its table, the same each time. Of a streamed one come the `n` examples of each of the next rounds, read ahead on the host,
+  and the number of the first of these rounds.
 
   Raises:
-    DataError: a file of a streamed set turns out broken, or gone.
+    DataError: a file of a streamed set turns out broken, or gone, or its source raises.
   """
-  stretches = [range(first, min(first + every, rounds.stop)) for first in rounds[::every]]
+  firsts = [rounds.start, *range((rounds.start // every + 1) * every, rounds.stop, every)] if rounds else []
+  stretches = [range(first, stop) for first, stop in zip(firsts, [*firsts[1:], rounds.stop], strict=True)]
   if not data.streamed:
     table = layout.replicate(data.table)
     yield from ((table, len(stretch)) for stretch in stretches)
@@ -107,9 +109,14 @@ def feeds(data: Data, layout: strategy.Layout, keys: Array, rounds: range, every
   spans = [span for stretch in stretches for span in stream.spans(stretch.start, stretch.stop, math.ceil(every / min(pieces, every)))]
   try:
     for (start, stop), examples in zip(spans, stream.batches(data.rows, keys, spans, n), strict=True):
-      yield layout.stream(jax.tree.map(lambda x: np.moveaxis(x, 1, 0), examples)), stop - start
+      first = layout.place(np.full(len(keys), start, np.int32))
+      yield {"first": first, "examples": layout.stream(jax.tree.map(lambda x: np.moveaxis(x, 1, 0), examples))}, stop - start
   except (DataFormatError, OSError) as error:
     raise DataError(f"{data.name}: {error}") from error
+  except GanJaxError:
+    raise
+  except Exception as error:  # of a source of the user's own
+    raise DataError(f"{data.name}: {blame(error)}{''.join(f' ({note})' for note in getattr(error, '__notes__', ()))}") from error
 
 
 def _init(data: Data, size: int, algorithm: core.Algorithm) -> Callable[[Keys, PyTree], core.GanState]:

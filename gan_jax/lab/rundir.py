@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -10,45 +11,86 @@ import platform
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from gan_jax.lab import config as configs
+from gan_jax.lab import patches, schema
 from gan_jax.lab.errors import BusyError, StorageError, UsageError
 
 FORMAT = 1
 COLUMNS = ("experiment", "arm", "seed", "step", "weights", "metric", "value")
 
 
+# What may not change in a run, whatever is allowed: its arms, or its rounds, could no longer be compared.
+FIXED = ("data", "seeds", "evaluation")
+FREE = ("evaluation.every", "evaluation.keep_last", "evaluation.keep_best")
+
+
 @contextlib.contextmanager
-def opened(directory: Path, resolved: configs.Resolved) -> Iterator[None]:
+def opened(directory: Path, resolved: configs.Resolved, allow: Sequence[str] = ()) -> Iterator[None]:
   """Make the directory (or check that it holds this experiment), lock it, and write config.json and environment.json.
+
+  Of another config in the directory only what `allow` names may differ, a setting or a section of settings; config.json lists such changes.
 
   Raises:
     UsageError: it holds something else, or another config. StorageError: it cannot be written. BusyError: another run writes to it.
   """
   _check_foreign(directory)
-  description = _merged(directory, resolved)
+  _merged(directory, resolved, allow)
   try:
     directory.mkdir(parents=True, exist_ok=True)
     lock = open(directory / "run.lock", "a+")
   except OSError as error:
     raise StorageError(f"{directory}: cannot write there: {error.strerror}") from None
   with lock:
+    _hold(directory, lock)
     try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-      lock.seek(0)
-      holder = lock.read().strip() or "unknown process"
-      raise BusyError(f"{directory}: another run writes there ({holder}); wait for it or use another --workdir") from None
+      write_json(directory / "config.json", _merged(directory, resolved, allow))  # read again: nobody else writes now
+      write_json(directory / "environment.json", environment())
+      yield
+    finally:
+      with contextlib.suppress(OSError):
+        lock.truncate(0)
+
+
+def _hold(directory: Path, lock: Any) -> None:
+  """Lock the open file, and say in it who we are. A process that dies lets go; where files cannot be locked, one that is gone from this host."""
+  lock.seek(0)
+  holder = lock.read().strip()
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    busy = False
+  except BlockingIOError:
+    busy = True
+  except OSError:
+    busy = bool(holder) and not _gone(holder)
+  if busy:
+    remedy = "wait for it or use another --workdir"
+    raise BusyError(f"{directory}: another run writes there ({holder or 'unknown process'}); {remedy}")
+  try:
     lock.truncate(0)
     lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     lock.flush()
-    write_json(directory / "config.json", description)
-    write_json(directory / "environment.json", environment())
-    yield
+  except OSError as error:
+    raise StorageError(f"{directory}: cannot write there: {error.strerror}") from None
+
+
+def _gone(holder: str) -> bool:
+  """Whether "process 7 on host" was here and is no more."""
+  words = holder.split()
+  if len(words) != 4 or not words[1].isdecimal() or words[3] != socket.gethostname():
+    return False
+  try:
+    os.kill(int(words[1]), 0)
+  except ProcessLookupError:
+    return True
+  except OSError:
+    return False
+  return False
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -62,6 +104,23 @@ def write(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
     temporary.replace(path)
+  except OSError as error:
+    raise StorageError(f"{path}: cannot write: {error.strerror}") from error
+
+
+def append(path: Path, text: str) -> None:
+  """All of the text, or none of it."""
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+      size = file.seek(0, os.SEEK_END)
+      content = text.encode()
+      try:
+        while content:
+          content = content[file.write(content) :]
+      except OSError:
+        file.truncate(size)
+        raise
   except OSError as error:
     raise StorageError(f"{path}: cannot write: {error.strerror}") from error
 
@@ -91,15 +150,31 @@ def join_rows(directory: Path) -> None:
 
 
 def truncate_log(path: Path, step: int) -> None:
-  """Drop what a killed run logged after its last checkpoint, and a torn last line."""
+  """Drop what a killed run logged after its last checkpoint, and a torn last line. A line before that is damaged is a warning, and goes too."""
   if not path.exists():
     return
+  lines = path.read_text(errors="replace").splitlines()
   kept = []
-  for line in path.read_text().splitlines():
-    with contextlib.suppress(ValueError):
+  for number, line in enumerate(lines):
+    try:
       if json.loads(line)["step"] <= step:
         kept.append(line + "\n")
+    except (ValueError, KeyError, TypeError):
+      if number + 1 < len(lines):
+        warnings.warn(f"{path} line {number + 1} is damaged; it is left out", stacklevel=2)
   write(path, "".join(kept))
+
+
+def trained_digest(config: Mapping[str, Any]) -> str:
+  """What the states of an arm hang on: its config, but for how long it trains and what is asked of its samples."""
+  values = {key: value for key, value in configs.as_json(config).items() if key not in ("question", "num_steps", "evaluation")}
+  return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def digests(directory: Path, arm: str, config: Mapping[str, Any]) -> list[str]:
+  """That of the arm, then those that it had before changes which were allowed."""
+  changes = read_json(directory / "config.json").get("changes", [])
+  return [trained_digest(config), *(change["was"] for change in changes if change["arm"] == arm)]
 
 
 def environment() -> dict[str, Any]:
@@ -136,8 +211,8 @@ def _check_foreign(directory: Path) -> None:
     raise UsageError(f"{directory}: holds files that are not of a gan_jax run; use an empty or new directory")
 
 
-def _merged(directory: Path, resolved: configs.Resolved) -> dict[str, Any]:
-  """config.json: what the directory held, plus new arms. Whatever else differs is refused."""
+def _merged(directory: Path, resolved: configs.Resolved, allow: Sequence[str]) -> dict[str, Any]:
+  """config.json: what the directory held, plus new arms and the changes that are allowed. Whatever else differs is refused."""
   new: dict[str, Any] = {
     "format": FORMAT,
     "experiment": resolved.experiment,
@@ -154,17 +229,45 @@ def _merged(directory: Path, resolved: configs.Resolved) -> dict[str, Any]:
     held = {key: old[key] for key in new}
   except (OSError, ValueError, KeyError, TypeError):
     raise UsageError(f"{path}: not a config of a gan_jax run; use an empty or new directory") from None
+  if held["format"] != FORMAT:
+    raise UsageError(f"{path}: format {held['format']}; this gan_jax reads format {FORMAT}; use another --workdir")
   if held["experiment"] != new["experiment"]:
     raise UsageError(f"{directory}: holds experiment {held['experiment']}, not {new['experiment']}; use another --workdir")
-  _refuse_changes(directory, "config", held["config"], new["config"])
+  _refuse_changes(directory, "config", held["config"], new["config"], allow)
   for name, patch in new["arms"].items():
     if name in held["arms"]:
-      _refuse_changes(directory, f'arm "{name}"', held["arms"][name], patch)
-  return {**new, "arms": {**held["arms"], **new["arms"]}}
+      _refuse_changes(directory, f'arm "{name}"', held["arms"][name], patch, allow)
+  arms = {**held["arms"], **new["arms"]}
+  changes = [*old.get("changes", ()), *_changes(directory, held, {**new, "arms": arms})]
+  return {**new, "arms": arms, **({"changes": changes} if changes else {})}
 
 
-def _refuse_changes(directory: Path, what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def _refuse_changes(directory: Path, what: str, old: Mapping[str, Any], new: Mapping[str, Any], allow: Sequence[str]) -> None:
   changes = configs.differences(old, new)
-  if changes:
-    text = "; ".join(f"{key}: {before} there, {after} here" for key, (before, after) in changes.items())
-    raise UsageError(f"{directory}: holds a run with another {what} ({text}); use another --workdir")
+  within = lambda key, names: any(key == name or key.startswith(name + ".") for name in names)
+  fixed = [key for key in changes if within(key, FIXED) and not within(key, FREE)]
+  refused = [key for key in changes if key in fixed or not within(key, allow)]
+  if refused:
+    text = "; ".join(f"{key}: {before} there, {after} here" for key, (before, after) in changes.items() if key in refused)
+    remedy = "use another --workdir" if fixed else f"use another --workdir, or go on all the same with --allow-config-change={','.join(refused)}"
+    raise UsageError(f"{directory}: holds a run with another {what} ({text}); {remedy}")
+
+
+def _changes(directory: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """What is other than before for arms that have trained: from which round on, and what the digest of their config was."""
+  found = []
+  for arm, patch in old["arms"].items():
+    if not configs.differences(old["config"], new["config"]) and not configs.differences(patch, new["arms"][arm]):
+      continue
+    folder = directory / "arms" / arm / "checkpoints"
+    rounds = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    before, after = (_full(config, arms) for config, arms in ((old["config"], patch), (new["config"], new["arms"][arm])))
+    settings = {key: pair for key, pair in configs.differences(before, after).items() if key != "question"}
+    if rounds and settings:
+      listed = {key: list(pair) for key, pair in settings.items()}
+      found.append({"arm": arm, "round": max(rounds), "settings": listed, "was": trained_digest(before)})
+  return found
+
+
+def _full(config: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+  return schema.check(patches.patched(dict(schema.plain(config)), schema.plain(patch)))

@@ -1,10 +1,10 @@
 """Train, evaluate and compare the arms of an experiment, on one device or many. A killed run goes on where it was saved."""
 
 import contextlib
-import signal
+import errno
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,30 @@ from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError, UsageError
 from gan_jax.lab.program import Program, feeds, program, seed_keys
 from gan_jax.lab.scoring import look, score, standards
-from gan_jax.lab.watch import Watch
+from gan_jax.lab.stopping import Stop
+from gan_jax.lab.watch import LOG, Watch
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SECONDS_BETWEEN_LOOKS = 1.0  # at whether to stop, or to save
+STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 __all__ = ["Program", "program", "run", "seed_keys"]
 
 
-def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False, strategy: str = "auto", tensorboard: bool = False) -> Path:
+def run(
+  resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False, strategy: str = "auto", tensorboard: bool = False,
+  max_seconds: float | None = None, strict: bool = False, allow: Sequence[str] = (),
+) -> Path:  # fmt: skip
   """Train every arm that is not done yet, then write the comparison; gives the path of report.html.
 
-  Of several processes all compute, and process 0 writes. `strategy` is one of `strategy.NAMES`. With `tensorboard`, DIR/tensorboard shows what
-  the arms' metrics.jsonl say.
+  Of several processes all compute, and process 0 writes.
+
+  Args:
+    strategy: one of `strategy.NAMES`.
+    tensorboard: DIR/tensorboard shows what the arms' metrics.jsonl say.
+    max_seconds: after this time, stop as after SIGTERM, but not before an arm that has been begun is a round further.
+    strict: a newest checkpoint that is broken is an error, whatever older ones there are.
+    allow: settings, or sections of them, in which the directory's config may differ from this one.
 
   Raises:
     GanJaxError: before anything is written, for what is wrong with the settings or the directory; Preempted after SIGTERM or SIGINT, with
@@ -42,25 +54,32 @@ def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False,
   layouts = {name: _layout(name, strategy, experiment, resolved.arms[name]) for name, experiment in experiments.items()}
   failed = []
   with contextlib.ExitStack() as stack:
-    distributed.lead(lambda: stack.enter_context(rundir.opened(directory, resolved)))
-    stopped = stack.enter_context(stop_signal())
+    distributed.lead(lambda: stack.enter_context(rundir.opened(directory, resolved, allow)))
+    stopped = stack.enter_context(Stop(max_seconds))
     show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first()))
     distributed.lead(lambda: standards(directory, experiments, resolved.base.evaluation))
     for name, experiment in experiments.items():
-      folder = directory / "arms" / name
-      if distributed.lead(lambda: _status(folder).get("status")) == "done":
+      folder, config = directory / "arms" / name, resolved.arms[name]
+      if distributed.lead(lambda: _done(folder, config)):
         with writers.following(directory, name, on=tensorboard and distributed.first()) as follow:
           follow()
         show.done(name)
         continue
+      if distributed.anyone(stopped()):
+        raise Preempted(f"stopped before arm {name}; the same command goes on from there")
+      distributed.lead(lambda: _forget_failure(folder))
+      trained_as = distributed.lead(lambda: rundir.digests(directory, name, config))
       try:
         with writers.following(directory, name, on=tensorboard and distributed.first()) as follow:
           train_arm(
-            name, experiment, layouts[name], resolved.arms[name], folder, resolved.experiment, show=show, stopped=stopped, follow=follow
+            name, experiment, layouts[name], config, folder, resolved.experiment,
+            show=show, stopped=stopped, follow=follow, strict=strict, trained_as=trained_as,
           )  # fmt: skip
       except (Preempted, UsageError, DataError, CheckpointError, StorageError, MemoryError):
         raise
       except Exception as error:
+        if isinstance(error, OSError) and error.errno in STORAGE:
+          raise StorageError(f"{error.filename or folder}: cannot write: {error.strerror}") from error
         failed.append(name)
         reason, trace = _first_line(error), "".join(traceback.format_exception(error))
         distributed.lead(lambda: _write_failure(name, folder, reason, trace))
@@ -75,62 +94,96 @@ def run(resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False,
 
 def train_arm(
   name: str, experiment: resolve.Experiment, layout: strategies.Layout, config: ConfigDict, folder: Path, title: str,
-  *, show: progress.Display, stopped: Callable[[], bool], follow: Callable[[], None] = lambda: None,
+  *, show: progress.Display, stopped: Stop, follow: Callable[[], None], strict: bool, trained_as: Sequence[str],
 ) -> None:  # fmt: skip
   """Train one arm to the end (from its newest checkpoint, if it has one), with a check every `evaluation.every` rounds, and score it. Each check
-  ends with `follow()`."""
+  ends with `follow()`.
+
+  The device plays pieces of about SECONDS_BETWEEN_LOOKS; between them the arm can be saved, stopped and continued without a trace, for what a check
+  has still to tell is saved as well.
+  """
   seeds, every, num_steps, data = configs.seeds(config), config.evaluation.every, config.num_steps, experiment.data
   compiled, keys = program(experiment, layout), seed_keys(seeds)
   show.start(name, num_steps)
-  states = compiled.init(keys, data.table)
   watch = Watch(folder, seeds, data, config.evaluation.monitor_samples)
+  first = compiled.init(keys, data.table)
+  fresh = {"states": first, "previous": watch.previous, "totals": compiled.totals(len(seeds)), "since": np.zeros((), np.int32)}
   kept = {name: config.evaluation[name] for name in ("keep_best", "keep_last") if name in config.evaluation}
-  with Checkpoints(folder / "checkpoints", **kept) as checkpoints:
-    step, states, watch.previous = _restored(checkpoints, states, watch.previous)
+  with Checkpoints(folder / "checkpoints", configs=trained_as, **kept) as checkpoints:
+    step, tree = _restored(checkpoints, fresh, strict)
+    if step > num_steps:
+      raise UsageError(f'num_steps = {num_steps}: arm "{name}" has played {step} rounds already')
     if step:
       show.note(f"arm {name} goes on at round {step}")
-    distributed.lead(lambda: rundir.truncate_log(folder / "metrics.jsonl", step))
-    states, totals, keys_there = layout.place(states), layout.place(compiled.totals(len(seeds))), layout.place(_own(keys))
+    distributed.lead(lambda: rundir.truncate_log(folder / LOG, step))
+    watch.previous, since = tree["previous"], int(tree["since"])
+    watch.recall()
+    states, totals, keys_there = layout.place(tree["states"]), layout.place(tree["totals"]), layout.place(_own(keys))
     costs: list[float] = []
-    compile_seconds, last_save = 0.0, time.monotonic()
-    for number, (feed, rounds) in enumerate(feeds(data, layout, keys["data"], range(step, num_steps), every, experiment.round_size)):
-      if number == 0:  # no round at all: compiles
-        start = time.perf_counter()
-        states, totals = jax.block_until_ready(compiled.advance(states, totals, keys_there, feed, np.int32(0)))
-        compile_seconds, since = time.perf_counter() - start, (step, time.process_time(), time.perf_counter())
-      jax.block_until_ready(totals)  # streamed examples come in while the device is busy, but no more than one piece waits for it
-      states, totals = compiled.advance(states, totals, keys_there, feed, np.int32(rounds))
-      step += rounds
-      if step % every and step < num_steps:
-        continue
-      jax.block_until_ready(totals)
-      spent = {"time/cpu_seconds": time.process_time() - since[1], "time/seconds": time.perf_counter() - since[2]}
-      costs.append(spent["time/cpu_seconds" if jax.default_backend() == "cpu" else "time/seconds"] / (step - since[0]) / len(seeds))
-      logs = {metric: np.asarray(total) / np.float32(step - since[0]) for metric, total in layout.fetch(totals).items()}
-      here = layout.fetch(states)
-      stop = distributed.anyone(stopped()) and step < num_steps
+    timed, begun, compile_seconds, piece, played, last_save = _now(step), step, 0.0, 1, 0, time.monotonic()
 
-      def check() -> None:
+    def between() -> None:
+      """The device has played a piece: check what is due, save, and stop if asked to. All processes do the same."""
+      nonlocal totals, since, timed, piece, last_save
+      jax.block_until_ready(totals)
+      fit = min(8 * piece, played * SECONDS_BETWEEN_LOOKS / max(time.perf_counter() - piece_began, 1e-6), 2.0**20)
+      due = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
+      everyone = distributed.everyone([stopped(), due, fit])
+      last, checked = step == num_steps, step % every == 0 or step == num_steps
+      stop, due, piece = bool(everyone[:, 0].any()) and not last, bool(everyone[0, 1]), max(1, int(everyone[0, 2]))
+      logs, spent = {}, {"time/cpu_seconds": time.process_time() - timed[1], "time/seconds": time.perf_counter() - timed[2]}
+      if checked:
+        costs.append(spent["time/cpu_seconds" if jax.default_backend() == "cpu" else "time/seconds"] / (step - timed[0]) / len(seeds))
+        logs = {metric: np.asarray(total) / np.float32(step - since) for metric, total in layout.fetch(totals).items()}
+        totals, since = layout.place(compiled.totals(len(seeds))), step
+      here = layout.fetch({"states": states, "totals": totals}) if checked or stop or due else {}
+
+      def tell() -> None:
         nonlocal last_save
-        samples = compiled.sample(here, keys["monitor"], config.evaluation.monitor_samples)
-        means = watch.check(step, samples, logs, spent)
-        look(folder, step, samples, data)
-        follow()
+        checkpoints.poll()
+        means, save = {}, stop or due or last
+        if checked:
+          samples = compiled.sample(here["states"], keys["monitor"], config.evaluation.monitor_samples)
+          means = watch.check(step, samples, logs, spent)
+          look(folder, step, samples, data)
+          follow()
+          save = checkpoints.better(means) or save
         show.advance(name, step, watch.summary)
-        due = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
-        if stop or step == num_steps or due or checkpoints.better(means):
-          checkpoints.save(step, {"states": here, "previous": watch.previous}, means)
+        if save:
+          checkpoints.save(step, {**here, "previous": watch.previous, "since": np.int32(since)}, means)
           last_save = time.monotonic()
 
-      distributed.lead(check)
+      distributed.lead(tell)
       if stop:
         distributed.lead(checkpoints.wait)  # saved only when it is finished
         raise Preempted(f"stopped at round {step} of {num_steps} of arm {name}; the same command goes on from there")
-      totals = layout.place(compiled.totals(len(seeds)))
-      since = (step, time.process_time(), time.perf_counter())
+      if checked:
+        timed = _now(step)
+
+    for feed, rounds in _waited(feeds(data, layout, keys["data"], range(step, num_steps), every, experiment.round_size), stopped):
+      if not played:  # no round at all: compiles
+        start = time.perf_counter()
+        states, totals = jax.block_until_ready(compiled.advance(states, totals, keys_there, feed, np.int32(0)))
+        compile_seconds, timed = time.perf_counter() - start, _now(step)
+      end = step + rounds
+      while step < end:
+        if played:  # streamed examples come in while the device is busy, but no more than one piece waits for it
+          between()
+        played, piece_began = min(piece, end - step), time.perf_counter()
+        states, totals = compiled.advance(states, totals, keys_there, feed, np.int32(played))
+        step += played
+    if played:
+      between()
     distributed.lead(checkpoints.wait)
+  if step < num_steps or (step > begun and distributed.anyone(stopped())):
+    raise Preempted(f"stopped at round {step} of {num_steps} of arm {name}; the same command goes on from there")
   here = layout.fetch(states)
-  distributed.lead(lambda: score(name, experiment, config, here, compiled, keys, folder, title))
+
+  def scored() -> None:
+    with stopped.at_once(f"stopped while arm {name} was scored; the same command scores it"):
+      score(name, experiment, config, here, compiled, keys, folder, title)
+
+  distributed.lead(scored)
   status = {
     "arm": name, "status": "done", "step": step, "num_steps": num_steps, "seeds": list(seeds),
     "parameters": {player: int(sum(x.size for x in jax.tree.leaves(p)) // len(seeds)) for player, p in here.params.items()},
@@ -154,18 +207,35 @@ def _own(keys: dict[str, jax.Array]) -> dict[str, jax.Array]:
   return {name: keys[name] for name in ("data", "run")}
 
 
-def _restored(checkpoints: Checkpoints, states: Any, previous: np.ndarray) -> tuple[int, Any, np.ndarray]:
-  """Round, states and monitor of the newest checkpoint that process 0 finds; as given without one."""
+def _restored(checkpoints: Checkpoints, fresh: dict[str, Any], strict: bool) -> tuple[int, dict[str, Any]]:
+  """Round and content of the newest checkpoint that process 0 finds; 0 and `fresh` without one."""
   found: list[Any] = []
 
   def restore() -> int:
-    restored = checkpoints.restore({"states": states, "previous": previous})
-    found.extend(restored or (0, {"states": states, "previous": previous}))
-    return int(found[0])
+    step, tree = checkpoints.restore(fresh, strict=strict, added=("totals", "since")) or (0, fresh)
+    found.append({**fresh, "since": np.int32(step), **tree})  # before format 2 there were checkpoints at checks alone
+    return int(step)
 
   step = distributed.lead(restore)
-  tree = distributed.share(found[1] if found else {"states": states, "previous": previous})
-  return step, tree["states"], np.array(tree["previous"])
+  tree = distributed.share(found[0] if found else fresh)
+  return step, {**tree, "previous": np.array(tree["previous"])}
+
+
+def _waited(feeds: Iterator[tuple[Any, int]], stopped: Stop) -> Iterator[tuple[Any, int]]:
+  """The feeds, until a signal comes while the next is waited for. Several processes wait on, for one alone cannot leave the others."""
+  while True:
+    try:
+      with stopped.at_once("") if jax.process_count() == 1 else contextlib.nullcontext():
+        feed = next(feeds, None)
+    except Preempted:
+      return
+    if feed is None:
+      return
+    yield feed
+
+
+def _now(step: int) -> tuple[int, float, float]:
+  return step, time.process_time(), time.perf_counter()
 
 
 def _first_line(error: BaseException) -> str:
@@ -177,28 +247,19 @@ def _write_failure(name: str, folder: Path, reason: str, trace: str) -> None:
   rundir.write_json(folder / "status.json", {"arm": name, "status": "failed", "error": reason})
 
 
+def _done(folder: Path, config: ConfigDict) -> bool:
+  status = _status(folder)
+  return status.get("status") == "done" and status.get("num_steps", config.num_steps) == config.num_steps
+
+
+def _forget_failure(folder: Path) -> None:
+  """Of an arm that is tried again, or trained for longer: what it was no longer holds."""
+  for name in ("status.json", "error.txt"):
+    (folder / name).unlink(missing_ok=True)
+
+
 def _status(folder: Path) -> dict[str, Any]:
   try:
     return rundir.read_json(folder / "status.json")
   except (OSError, ValueError):
     return {}
-
-
-@contextlib.contextmanager
-def stop_signal() -> Iterator[Callable[[], bool]]:
-  """SIGTERM and SIGINT only raise a flag, looked at between stretches of rounds; a second SIGINT interrupts at once."""
-  seen: list[int] = []
-
-  def note(number: int, frame: Any) -> None:
-    if number == signal.SIGINT and seen:
-      raise KeyboardInterrupt
-    seen.append(number)
-
-  old = {}
-  with contextlib.suppress(ValueError):  # not in the main thread: the caller's business
-    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-  try:
-    yield lambda: bool(seen)
-  finally:
-    for number, handler in old.items():
-      signal.signal(number, handler)

@@ -1,6 +1,8 @@
 """The collapse monitor of an arm: a line for every seed at every check, and warnings. It records and never stops a run."""
 
+import contextlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,10 @@ import numpy as np
 
 from gan_jax import metrics
 from gan_jax.data.base import Data
+from gan_jax.lab import rundir
+from gan_jax.lab.errors import StorageError
 
+LOG = "metrics.jsonl"
 WARN_AFTER = 3  # checks in a row
 
 
@@ -24,6 +29,14 @@ class Watch:
     self.previous = np.full((len(seeds), num_samples), -1, np.int32)
     self.warnings: list[str] = []
     self._streaks: dict[tuple[int, str], int] = {}
+    self._unwritten = ""  # for want of space
+
+  def recall(self) -> None:
+    """The warnings of an arm that goes on: those of its log."""
+    if (self.folder / LOG).exists():
+      for line in map(json.loads, (self.folder / LOG).read_text().splitlines()):
+        with contextlib.suppress(KeyError):
+          self._warn(line["seed"], line["step"], line)
 
   def check(self, step: int, samples: np.ndarray, logs: Mapping[str, np.ndarray], spent: Mapping[str, float]) -> dict[str, float]:
     """One look at every seed: samples `[S, n, ...]`, logs `[S]`; a line each in metrics.jsonl. Gives the means over seeds."""
@@ -36,9 +49,12 @@ class Watch:
       lines.append({**line, **spent})
     self.previous = modes
     self.summary = f"modes {np.median([line['modes'] for line in lines]):g}"
-    self.folder.mkdir(parents=True, exist_ok=True)
-    with (self.folder / "metrics.jsonl").open("a") as file:
-      file.writelines(json.dumps(line) + "\n" for line in lines)
+    self._unwritten += "".join(json.dumps(line) + "\n" for line in lines)
+    try:
+      rundir.append(self.folder / LOG, self._unwritten)
+      self._unwritten = ""
+    except StorageError as error:
+      warnings.warn(f"{error}; training goes on, and the next check tries again", stacklevel=2)
     return {name: float(np.mean([line[name] for line in lines])) for name in lines[0] if name not in ("step", "seed", "weights")}
 
   def _warn(self, seed: int, step: int, line: dict[str, Any]) -> None:
