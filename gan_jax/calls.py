@@ -137,7 +137,10 @@ def health(real_logits: Array, fake_logits: Array) -> dict[str, Array]:
 
 
 def flat_logits(logits: Array) -> Array:
-  """`[B]` or `[B, 1] -> [B]`; anything else is no logit an example."""
+  """`[B]` or `[B, 1] -> [B]`, and maps of patches `[B, h, w, S] -> [B * h * w * S]`: a patch counts as an example does, so that losses are means over
+  patches. Anything else is no logit an example."""
+  if logits.ndim == 4:
+    return logits.reshape(-1)
   if logits.ndim == 2 and logits.shape[1] == 1:
     return logits[:, 0]
   if logits.ndim != 1:

@@ -20,6 +20,11 @@ def uniform(size: int, low: float = -1.0, high: float = 1.0) -> Prior:
   return Prior(lambda key, n: jax.random.uniform(key, (n, size), minval=low, maxval=high))
 
 
+def nothing() -> Prior:
+  """Latents of no numbers, `[n, 0]`: for a generator whose condition says it all, as that of pix2pix without noise."""
+  return Prior(lambda key, n: jnp.zeros((n, 0)))
+
+
 def indexed(prior: Prior, num_components: int) -> Prior:
   """`(z, component)`: row i belongs to component i mod num_components, so every batch holds each equally often (up to one)."""
   return Prior(
@@ -95,4 +100,4 @@ def arc(start: Array, end: Array, t: Array) -> Array:
   return jnp.where(flat, straight(start, end, t), round_way)
 
 
-__all__ = ["coded", "indexed", "normal", "trained_mixture", "uniform"]
+__all__ = ["coded", "indexed", "normal", "nothing", "trained_mixture", "uniform"]

@@ -12,7 +12,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {  # kind -> heading (the slot in a con
   "methods": {
     "objective": "objectives distributions",
     "discriminator_terms": "penalties",
-    "generator_terms": "diversity coverage",
+    "generator_terms": "diversity coverage translation",
     "view": "views",
     "transforms": "transforms",
     "game": "games",

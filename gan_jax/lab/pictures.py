@@ -52,6 +52,19 @@ def by_class(images: np.ndarray, classes: np.ndarray, num_classes: int, columns:
   return kept.reshape(-1, *images.shape[1:])
 
 
+def of_condition(conditions: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+  """Conditions `[N, h, w, K]` as images of `shape`: enlarged by whole pixels, holes white, and maps of K classes as K greys."""
+  channels = shape[-1]
+  conditions = conditions.repeat(shape[0] // conditions.shape[1], axis=1).repeat(shape[1] // conditions.shape[2], axis=2)
+  count = conditions.shape[-1]
+  if count == channels:
+    return conditions
+  if count == channels + 1:
+    return np.where(conditions[..., -1:] > 0.5, 1.0, conditions[..., :-1])
+  greys = conditions.mean(axis=-1, keepdims=True) if count in (1, 3) else conditions.argmax(axis=-1, keepdims=True) * 2 / (count - 1) - 1
+  return greys.repeat(channels, axis=-1)
+
+
 def film(frames: Sequence[np.ndarray], path: Path, *, milliseconds: int = 120, captions: Sequence[str] = ()) -> None:
   """A GIF that repeats for ever, of uint8 pictures `[h, w, 3]` of one size; grey ones keep every shade. StorageError: it cannot be written."""
   shown = [_captioned(frame, caption) for frame, caption in zip(frames, captions, strict=True)] if captions else list(frames)

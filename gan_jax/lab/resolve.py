@@ -36,7 +36,7 @@ MODULES = {  # where a slot's names live; the last is searched last
   "prior": ("gan_jax.priors",),
   "optimizers": ("gan_jax.optimizers", "optax"),
   "discriminator_terms": ("gan_jax.penalties",),
-  "generator_terms": ("gan_jax.diversity", "gan_jax.coverage"),
+  "generator_terms": ("gan_jax.diversity", "gan_jax.coverage", "gan_jax.translation"),
   "view": ("gan_jax.views",),
   "transforms": ("gan_jax.transforms",),
   "game": ("gan_jax.games",),

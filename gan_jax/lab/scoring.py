@@ -1,7 +1,7 @@
 """What an arm leaves behind: the scores of its final evaluation, and pictures of its samples and of their nearest training images."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +48,7 @@ def score(
   step: int | None = None,
 ) -> None:  # fmt: skip
   """The final evaluation, of raw and averaged weights, at round `step` (the last one by default): FOLDER/results.csv, and in FOLDER/samples
-  final.npz (what the report shows), final_seedN.png and training.gif."""
+  final.npz (what the report shows), final_seedN.png, answers_seedN.png (of a generator that is given images) and training.gif."""
   evaluation, seeds, data = config.evaluation, configs.seeds(config), experiment.data
   given = compiled.conditions(keys["evaluate"], evaluation.num_samples)
   classes = np.asarray(given["condition"]) if data.num_classes is not None else None
@@ -59,6 +59,7 @@ def score(
       values, counts = metrics.evaluate(
         drawn, data, thresholds=tuple(evaluation.thresholds), distances=evaluation.distances, metrics=experiment.metrics,
         conditions=None if classes is None else classes[number], **_halves(experiment, chosen, number),
+        answer=_answer(data, compiled, chosen, keys["evaluate"], number),
       )  # fmt: skip
       rows += [(title, name, seed, step or config.num_steps, weights, metric, repr(float(value))) for metric, value in values.items()]
       all_counts += [counts] if weights == "raw" else []
@@ -70,6 +71,7 @@ def score(
     arrays |= _with_neighbours(raw[:, :SHOWN], data)
     for seed, images in zip(seeds, kept, strict=True):
       pictures.grid(images, folder / "samples" / f"final_seed{seed}.png", columns=COLUMNS)
+    _answers_shown(experiment, compiled, states, keys["evaluate"], seeds, folder / "samples")
     pictures.film_of_run(folder / "samples")
   np.savez_compressed(folder / "samples" / "final.npz", **arrays)  # type: ignore[arg-type]
   rundir.write_rows(folder / "results.csv", rows)
@@ -126,6 +128,37 @@ def _halves(experiment: resolve.Experiment, states: core.GanState, number: int) 
     return {}
   state = jax.tree.map(lambda leaf: leaf[number], states)
   return {"generate": jax.tree_util.Partial(sampler.unconditional, state), "latent": sampler.latent}
+
+
+def _answer(data: Data, compiled: Program, states: core.GanState, keys: jax.Array, number: int) -> Callable[[np.ndarray, int], np.ndarray] | None:
+  """What one seed makes of conditions, `(conditions [n, ...], draw) -> [n, *shape]`; None where its generator takes none."""
+  if set(data.abstract(1)) == {"image"}:
+    return None
+  state, key = jax.tree.map(lambda leaf: leaf[number : number + 1], (states, keys))
+
+  def answer(conditions: np.ndarray, draw: int) -> np.ndarray:
+    drawn = jax.vmap(jax.random.fold_in, in_axes=(0, None))(key, draw)
+    return compiled.sample(state, drawn, len(conditions), {"condition": jnp.asarray(conditions)[None]})[0]
+
+  return answer
+
+
+def _answers_shown(
+  experiment: resolve.Experiment, compiled: Program, states: core.GanState, keys: jax.Array, seeds: tuple[int, ...], folder: Path
+) -> None:  # fmt: skip
+  """answers_seedN.png: images that were given, what each seed made of them (averaged weights, where there are any), and the data's own answers."""
+  data = experiment.data
+  condition = data.abstract(1).get("condition")
+  if condition is None or condition.ndim != 4:
+    return
+  chosen = core.with_ema(states) if states.ema else states
+  batch = jax.tree.map(np.asarray, data.sample(jax.random.key(0), LOOK_COLUMNS))
+  given = pictures.of_condition(batch["condition"], data.shape)
+  for number, seed in enumerate(seeds):
+    answer = _answer(data, compiled, chosen, keys, number)
+    assert answer is not None
+    rows = np.concatenate([given, answer(batch["condition"], 0), batch["image"]])
+    pictures.grid(rows, folder / f"answers_seed{seed}.png", columns=LOOK_COLUMNS, rows=("given", "answer", "data"))
 
 
 def _kept(samples: np.ndarray, data: Data, classes: np.ndarray | None) -> np.ndarray:

@@ -16,6 +16,7 @@ can stand in a config: evaluation = {"metrics": {"vendi": {"features": {"name": 
 1.0
 """
 
+from gan_jax.metrics.answers import answer_diversity, consistency, hole_error, psnr, ssim
 from gan_jax.metrics.bins import ndb
 from gan_jax.metrics.classes import confidence_sweep, per_class
 from gan_jax.metrics.duplicates import birthday
@@ -30,6 +31,7 @@ from gan_jax.metrics.similarity import ms_ssim
 from gan_jax.metrics.spectra import vendi
 
 __all__ = [
-  "birthday", "classifier", "confidence_sweep", "density_coverage", "evaluate", "frechet", "identities", "inception", "ivom", "kernel_distance",
-  "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels", "precision_recall", "random_conv", "vendi",
+  "answer_diversity", "birthday", "classifier", "confidence_sweep", "consistency", "density_coverage", "evaluate", "frechet", "hole_error",
+  "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels",
+  "precision_recall", "psnr", "random_conv", "ssim", "vendi",
 ]  # fmt: skip

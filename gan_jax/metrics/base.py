@@ -44,6 +44,7 @@ class Context(NamedTuple):
 
   `generate` is pure JAX, z [n, ...] -> x [n, *shape], and `latent(key, n)` draws such z; None where only samples are at hand. Give
   `generate` as `jax.tree_util.Partial(function, parameters)` and all seeds share one compiled program.
+  `answer(conditions [n, ...], number) -> [n, *shape]` is what the generator makes of conditions, another latent for each number; None as `generate`.
   `conditions` [N] are the classes that the samples were asked for. `memory` and `seen` keep what was computed of the data and of these samples.
   """
 
@@ -52,6 +53,7 @@ class Context(NamedTuple):
   conditions: np.ndarray | None = None
   generate: Callable[[Any], jax.Array] | None = None
   latent: Callable[[jax.Array, int], Any] | None = None
+  answer: Callable[[np.ndarray, int], np.ndarray] | None = None
   seed: int = 0
   memory: dict = {}  # noqa: RUF012 (made anew by `context_of`)
   seen: dict = {}  # noqa: RUF012
@@ -90,7 +92,7 @@ def against(context: Context, reference: Data | None) -> Context:
   key = ("reference", id(reference))
   if key not in context.memory:
     context.memory[key] = context_of(reference, context.seed)
-  return context.memory[key]._replace(conditions=context.conditions, seen=context.seen)
+  return context.memory[key]._replace(conditions=context.conditions, answer=context.answer, seen=context.seen)
 
 
 def real_features(context: Context, features: Features, n: int) -> np.ndarray:

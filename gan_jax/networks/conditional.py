@@ -39,7 +39,7 @@ class Film(nn.Module):
 
 
 class Projection(nn.Module):
-  """A logit's conditional part, <h, V c>: `[B, F], [B, K] -> [B, 1]`. Miyato and Koyama, 2018 (arXiv:1802.05637), eq. 4.
+  """A logit's conditional part, <h, V c>: `[B, ..., F], [B, K] -> [B, ..., 1]`. Miyato and Koyama, 2018 (arXiv:1802.05637), eq. 4.
 
   With one-hot conditions the rows of V are the classes' vectors. `dense` is the kind of layer that V is, so that a spectrally normalised
   discriminator has a spectrally normalised V.
@@ -52,7 +52,7 @@ class Projection(nn.Module):
   @nn.compact
   def __call__(self, h: Array, condition: Array) -> Array:
     direction = self.dense(h.shape[-1], use_bias=False, kernel_init=self.kernel_init, dtype=self.dtype)(condition)
-    return jnp.sum(h * direction, axis=-1, keepdims=True)
+    return jnp.sum(h * direction.reshape(len(h), *[1] * (h.ndim - 2), -1), axis=-1, keepdims=True)
 
 
 __all__ = ["Film", "Projection", "vector"]

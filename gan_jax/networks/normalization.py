@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics at evaluation have a name."""
+"""Normalisation over a batch, with statistics at evaluation that have a name, and over the pixels of each example."""
 
 from typing import Any
 
@@ -55,6 +55,47 @@ class BatchNorm(nn.Module):
     return y if condition is None else Film(self.dtype)(y, condition)
 
 
+class InstanceNorm(nn.Module):
+  """Brings each channel of each example to mean 0 and variance 1 over its pixels, then scales and shifts it: `[B, H, W, C] -> same`.
+
+  Ulyanov et al., 2016 (arXiv:1607.08022). By parameters, or by the condition `[B, K]`, as `BatchNorm`; but no example sees another one, in training
+  or at evaluation: what translation wants. A map of one pixel has no spread to divide by: it is scaled and shifted alone.
+  """
+
+  epsilon: float = 1e-5
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Array, condition: Array | None = None) -> Array:
+    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if x.shape[1] * x.shape[2] > 1:
+      mean = y.mean(axis=(1, 2), keepdims=True)
+      y = (y - mean) * lax.rsqrt(jnp.square(y - mean).mean(axis=(1, 2), keepdims=True) + self.epsilon)
+    if condition is None:
+      y = y * self.param("scale", nn.initializers.ones, (x.shape[-1],)) + self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+    y = y.astype(self.dtype or x.dtype)
+    return y if condition is None else Film(self.dtype)(y, condition)
+
+
+class Norm(nn.Module):
+  """What stands behind the convolutions of a translating network: "instance" normalisation, or None. A condition scales and shifts in both.
+
+  Raises:
+    ValueError: another kind.
+  """
+
+  kind: str | None
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Array, condition: Array | None = None) -> Array:
+    if self.kind not in (None, "instance"):
+      raise ValueError(f'norm {self.kind!r}: it is "instance" or None')
+    if self.kind == "instance":
+      return InstanceNorm(dtype=self.dtype)(x, condition)
+    return x if condition is None else Film(self.dtype)(x, condition)
+
+
 def _moments(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   axes = tuple(range(x.ndim - 1))
   first, second = x.mean(axes), jnp.square(x).mean(axes)
@@ -63,4 +104,4 @@ def _moments(x: Array, axis_name: str | None) -> tuple[Array, Array]:
   return first, jnp.maximum(second - jnp.square(first), 0)
 
 
-__all__ = ["BatchNorm"]
+__all__ = ["BatchNorm", "InstanceNorm", "Norm"]

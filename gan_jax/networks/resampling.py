@@ -1,7 +1,8 @@
-"""Nearest-neighbour enlargement and mean pooling, as reshapes: the forms that XLA runs fastest."""
+"""Nearest-neighbour enlargement, mean pooling and pixel shuffle, as reshapes: the forms that XLA runs fastest. And bicubic enlargement."""
 
 from math import prod
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -11,6 +12,30 @@ def enlarge(x: Array, factor: int) -> Array:
   batch, height, width, channels = x.shape
   x = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, factor, width, factor, channels))
   return x.reshape(batch, height * factor, width * factor, channels)
+
+
+def enlarged_to(x: Array, size: tuple[int, ...]) -> Array:
+  """`enlarge` to that height and width. ValueError: they are no multiple of those of x."""
+  factor = size[0] // x.shape[1]
+  if factor < 1 or (x.shape[1] * factor, x.shape[2] * factor) != tuple(size):
+    raise ValueError(f"maps of {x.shape[1]} x {x.shape[2]} cannot be enlarged to {size[0]} x {size[1]} by a whole number; use other strides or sizes")
+  return x if factor == 1 else enlarge(x, factor)
+
+
+def shuffle(x: Array, factor: int) -> Array:
+  """Channels become pixels, `[B, h, w, factor^2 C] -> [B, h factor, w factor, C]`: what follows a sub-pixel convolution.
+
+  Shi et al., 2016 (arXiv:1609.05158), eq. 4.
+  """
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height, width, factor, factor, channels // factor**2)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * factor, width * factor, channels // factor**2)
+
+
+def bicubic(x: Array, factor: int) -> Array:
+  """Enlarged by Keys' cubic kernel (a = -1/2), as PIL does it: `[B, h, w, C] -> [B, h factor, w factor, C]`. Values can leave the range of x."""
+  batch, height, width, channels = x.shape
+  return jax.image.resize(x, (batch, height * factor, width * factor, channels), "cubic")
 
 
 def pool(x: Array, factor: int) -> Array:

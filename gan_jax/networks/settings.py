@@ -61,6 +61,21 @@ def flat(x: Array) -> Array:
   return x.reshape(len(x), -1)
 
 
+def latent(z: Array) -> Array | None:
+  """The latents as `[B, Z]`, or None where they hold no numbers (`priors.nothing`)."""
+  return flat(z) if z.size else None
+
+
+def image_condition(condition: Any, name: str) -> Array:
+  """The condition, if it is an image `[B, H, W, C]`.
+
+  ValueError: it is not, or there is none.
+  """
+  if condition is None or jnp.ndim(condition) != 4:
+    raise ValueError(f"{name} makes images of images; the data's condition is {'none' if condition is None else f'of shape {condition.shape[1:]}'}")
+  return condition
+
+
 def _named(what: Any, *modules: Any) -> Any:
   """What is no string as it is; otherwise the first of that name in the modules."""
   if not isinstance(what, str):
