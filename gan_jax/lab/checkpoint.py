@@ -107,7 +107,8 @@ class Checkpoints:
       removed = saving.result()
     except Exception as error:  # Orbax raises many kinds for one cause
       self._metrics.pop(step, None)
-      raise StorageError(f"{self.folder}: cannot save checkpoint {step}: {_first_line(error)}; older ones are as they were") from error
+      reason = "no space left on device" if _no_space(error) else _first_line(error)
+      raise StorageError(f"{self.folder}: cannot save checkpoint {step}: {reason}; older ones are as they were") from error
     self._trusted.add(step)
     self._broken.discard(step)
     if removed:
@@ -138,7 +139,7 @@ class Checkpoints:
         tree = self._read(number, template, added)
       except _Broken as error:
         self._broken.add(number)
-        problems.append(f"{number} ({error})")
+        problems.append(f"{number} ({error})" if len(problems) < 2 else str(number))
         continue
       if problems:
         warnings.warn(f"{self.folder}: cannot read checkpoint {', '.join(problems)}; going back to {number}", stacklevel=2)
@@ -361,5 +362,5 @@ def _compare(where: str, held: Mapping[str, list], wanted: Mapping[str, list]) -
 
 def _first_line(error: BaseException) -> str:
   lines = [line for line in str(error).splitlines() if line.strip()]
-  return (lines[0] if lines else type(error).__name__)[:160]
+  return (lines[0] if lines else type(error).__name__)[:80]
 
