@@ -1,6 +1,6 @@
 """Twenty-five Gaussians on a grid, ten of them with a twentieth of the others' mass: which methods keep every mode?
 
-Protocol card `grid_rls`: De Meulemeester et al., 2021 (RLS-GAN, arXiv:2104.02373), table "synthetic, imbalanced".
+Protocol card `grid_rls`: Schreurs et al., 2021 (RLS-GAN, arXiv:2104.02373), table "synthetic, imbalanced".
   data        25 modes at {-4, -2, 0, 2, 4}^2, sigma .05, weights .05 for the first two columns and 1 for the rest; fresh samples
   players     those of ring_rls.py: G 25-128-128-2, D 2-128-128-1, tanh; non-saturating; Adam 1e-3 (.5, .999); batch 64; 30,000 rounds
   evaluation  10,000 samples of the last iterate; a mode counts with 50 samples within 3 sigma (as published: then a perfect sampler gets 15, since a

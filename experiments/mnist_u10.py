@@ -1,6 +1,6 @@
 """Ten digits, five of them with a twentieth of the others' mass: which methods give them their due, and not more?
 
-Protocol card `mnist_u10`: De Meulemeester et al., 2021 (RLS-GAN, arXiv:2104.02373), table "unbalanced MNIST". As mnist_u3.py, but for the data: all
+Protocol card `mnist_u10`: Schreurs et al., 2021 (RLS-GAN, arXiv:2104.02373), table "unbalanced MNIST". As mnist_u3.py, but for the data: all
 ten digits, 0 to 4 drawn with weight .05 each, so about 1 % of the data each. Published (10 runs), KL to the *balanced* law: GAN .48 (digits 0 to 4:
 123, 137, 81, 161, 161 of 10,000); PacGAN2 .48. A perfect sampler of the training law has about 95 of each and that KL .50: the published table
 measures re-balancing, and there the GAN is as good as can be. Here the score is against the training law.

@@ -1,6 +1,6 @@
 """Three digits, one of them with a twentieth of the others' mass: which methods give it its due, and not more?
 
-Protocol card `mnist_u3`: De Meulemeester et al., 2021 (RLS-GAN, arXiv:2104.02373), table "012-MNIST".
+Protocol card `mnist_u3`: Schreurs et al., 2021 (RLS-GAN, arXiv:2104.02373), table "012-MNIST".
   data        MNIST's digits 0, 1, 2 (training set), 28x28 grey, [-1, 1]; each 2 drawn with weight .05, so 2.3 % of the data
   players     G 100-7x7x256, 5x5 transposed convolutions 128 (7x7), 64 (14x14), 1 (28x28), BatchNorm in every layer, the last too, ReLU, tanh; D 5x5
               convolutions of stride 2 with 64, 128, 256, 512 maps, BatchNorm but in the first, LeakyReLU .2, dense; Glorot; non-saturating;

@@ -1,6 +1,6 @@
 """Eight Gaussians on a ring, four of them with a twentieth of the others' mass: which methods keep every mode?
 
-Protocol card `ring_rls`: De Meulemeester et al., 2021 (RLS-GAN, arXiv:2104.02373), table "synthetic, imbalanced".
+Protocol card `ring_rls`: Schreurs et al., 2021 (RLS-GAN, arXiv:2104.02373), table "synthetic, imbalanced".
   data        8 modes at 2.5 (cos, sin)(2 pi i / 8), sigma .05, weights .05 for i = 1..4 and 1 for the rest; fresh samples
   players     G 25-128-128-2 and D 2-128-128-1, tanh, Glorot; non-saturating; alternating 1:1; Adam 1e-3 (.5, .999); batch 64; 30,000 rounds
   evaluation  10,000 samples of the last iterate; a mode counts with 50 samples within 3 sigma (as published), with 1, and with a quarter of its due

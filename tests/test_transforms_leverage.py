@@ -12,7 +12,7 @@ from plays import Affine
 
 from gan_jax import gan, objectives, priors, transforms, views
 from gan_jax.core import Aux, Game, Player, build
-from gan_jax.transforms.leverage import kernel_scores, leverage_scores
+from gan_jax.transforms.leverage import gaussian_kernel, kernel_scores, leverage_scores
 
 E1, E2 = [1.0, 0.0], [0.0, 1.0]
 
@@ -32,6 +32,12 @@ def test_a_small_ridge_gives_every_group_the_same_and_a_large_one_nothing_new():
 def test_inner_products_give_the_same_scores():
   features = jnp.asarray(np.random.default_rng(0).standard_normal((7, 3)))
   np.testing.assert_allclose(kernel_scores(features @ features.T, 0.05), leverage_scores(features, 0.05), rtol=1e-4)
+
+
+def test_the_kernel_by_hand():
+  """A distance of 1 scale is e^-1, with no 1/2; |(3, 4)| = 5 scales of 1 are e^-25."""
+  np.testing.assert_allclose(gaussian_kernel(jnp.array([[0.0], [0.3]]), 0.3), [[1, np.exp(-1)], [np.exp(-1), 1]], rtol=1e-5)
+  assert float(gaussian_kernel(jnp.array([[0.0, 0.0], [3.0, 4.0]]), 1.0)[0, 1]) == pytest.approx(np.exp(-25), rel=1e-4)
 
 
 def of_rows(features=lambda x: x) -> Game:

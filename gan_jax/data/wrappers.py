@@ -118,7 +118,7 @@ def minority(of: Data, *, weights: Mapping[str, float], classes: Sequence[str] |
              classifier_steps: int = STEPS, cache: Cache | None = None) -> Data:
   """Some classes drawn less often: each example with the weight of its class.
 
-  De Meulemeester et al., 2021 (RLS-GAN, arXiv:2104.02373): weights {"2": .05} of the digits ("0", "1", "2"), and .05 for each of "0" to "4" of all.
+  Schreurs et al., 2021 (RLS-GAN, arXiv:2104.02373): weights {"2": .05} of the digits ("0", "1", "2"), and .05 for each of "0" to "4" of all.
 
   weights: by the name of the class; those not named weigh 1. classes: those that are kept, all by default; they are then the modes, in this order.
   ValueError: a name that is no class, a weight that is not positive, or as `labelled`.

@@ -1,4 +1,4 @@
-"""The command line: run, report, sample, evaluate, export, show, list, data. What goes wrong is one line on stderr and an exit code.
+"""The command line: run, report, sample, evaluate, export, show, list, cite, data. What goes wrong is one line on stderr and an exit code.
 
 Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted
 and resumable, 130 interrupted. JAX is imported only by the commands that need it.
@@ -19,7 +19,7 @@ from gan_jax.lab.errors import GanJaxError, UsageError, nearest, show
 if TYPE_CHECKING:
   from gan_jax.lab.config import Resolved
 
-COMMANDS = ("run", "report", "sample", "evaluate", "export", "show", "list", "data")
+COMMANDS = ("run", "report", "sample", "evaluate", "export", "show", "list", "cite", "data")
 EPILOG = """\
   gan-jax run --config=experiments/ring_rls.py --workdir=runs/ring
   gan-jax run --config=experiments/ring_rls.py:quick --workdir=runs/quick --arms=vanilla,pacgan2+r1 --config.seeds=3
@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       warnings.showwarning = lambda message, *rest, **kwargs: print(f"gan-jax: warning: {message}", file=sys.stderr)
       options, overrides = parse(arguments)
       functions = {
-        "run": run, "report": report, "sample": sample, "evaluate": evaluate, "export": export, "show": show_config, "list": show_list, "data": data,
+        "run": run, "report": report, "sample": sample, "evaluate": evaluate, "export": export, "show": show_config, "list": show_list, "cite": cite,
+        "data": data,
       }  # fmt: skip
       return functions[options.command](options, overrides)
   except GanJaxError as error:
@@ -146,6 +147,13 @@ def show_list(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   return 0
 
 
+def cite(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import cards
+
+  print(cards.cite(options.method))
+  return 0
+
+
 def data(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   from gan_jax.lab import data_command
 
@@ -223,6 +231,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     "export": "write an arm's generator as safetensors and config.json, for gan_jax.load",
     "show": "the resolved config, the arms' differences and the parameters; trains nothing",
     "list": "names for a config: methods, datasets, metrics, networks, experiments",
+    "cite": "a method's paper as BibTeX; without a name, the methods that have one",
     "data": "verify: read a whole data set and say what it is; prepare: download and build a TFDS set",
   }
   commands = {
@@ -273,6 +282,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   commands["list"].add_argument(
     "what", metavar="WHAT", nargs="?", help="methods, datasets, metrics, networks or experiments"
   )
+  commands["cite"].add_argument("method", metavar="METHOD", nargs="?", help="a method's name, as in `gan-jax list methods`, or a card's")
   commands["data"].add_argument("action", metavar="verify|prepare", choices=("verify", "prepare"), help="what to do")
   commands["data"].add_argument("set", metavar="NAME|DIR", help="a folder or file, a set's name in $GAN_JAX_DATA, or a TFDS set")
   commands["data"].add_argument("--data-dir", metavar="DIR", help="where TFDS sets are kept; $TFDS_DATA_DIR or ~/tensorflow_datasets by default")

@@ -20,8 +20,9 @@ def ridge_leverage(
 ) -> Game:
   """RLS-GAN: every turn plays on a `pool`-th of the examples it is given, drawn in proportion to their ridge leverage scores.
 
-  l_i = f_i^T (F^T F + n gamma 1)^-1 f_i, F `[n, k]` the features of all n examples at hand; arXiv:2104.02373. What lies where few others do has a
-  high score: r orthogonal groups of whatever sizes are drawn with 1 / r each as gamma falls to 0, and in proportion to their sizes as it rises.
+  l_i = f_i^T (F^T F + n gamma 1)^-1 f_i, F `[n, k]` the features of all n examples at hand. Schreurs et al., 2021 (arXiv:2104.02373). What lies
+  where few others do has a high score: r orthogonal groups of whatever sizes are drawn with 1 / r each as gamma falls to 0, and in proportion to
+  their sizes as it rises.
   So the law that is learned is no longer the data's: report it as re-balancing, and compare with other methods that change the target.
   Drawn with replacement. A turn needs `pool` times the batch: for 64 examples and a pool of 20 the batch_size is 1280.
 
@@ -49,10 +50,7 @@ def ridge_leverage(
   def scores(state: GanState, batch: Batch, key: Array) -> Array:
     """Of the rows of all devices."""
     if on == "samples":
-      x = gather(flat_features(batch["image"]), game.axis_name)
-      square = jnp.square(x).sum(axis=1)
-      distance = jnp.maximum(square[:, None] + square[None, :] - 2 * x @ x.T, 0)
-      return kernel_scores(jnp.exp(-distance / scale**2), gamma)
+      return kernel_scores(gaussian_kernel(gather(flat_features(batch["image"]), game.axis_name), scale), gamma)
     assert game.judge is not None
     features = gather(game.judge(state, batch["image"], batch)[1], game.axis_name)
     if sketch is not None:
@@ -93,6 +91,13 @@ def leverage_scores(features: Array, gamma: float) -> Array:
   ridge = features.T @ features + n * gamma * jnp.eye(k, dtype=features.dtype)
   half = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(ridge), features.T, lower=True)
   return jnp.square(half).sum(axis=0)
+
+
+def gaussian_kernel(x: Array, scale: float) -> Array:
+  """exp(-|x_i - x_j|^2 / scale^2) of the rows of `x` `[n, D]`."""
+  square = jnp.square(x).sum(axis=1)
+  distance = jnp.maximum(square[:, None] + square[None, :] - 2 * x @ x.T, 0)
+  return jnp.exp(-distance / scale**2)
 
 
 def kernel_scores(kernel: Array, gamma: float) -> Array:
