@@ -426,12 +426,12 @@ def test_list_offers_what_resolve_finds():
   """The list is read from source, the config from imported modules: they must agree."""
   import importlib
 
-  from gan_jax.lab import catalogue, resolve
+  from gan_jax.lab import catalogue, lookup
 
   for kind in ("methods", "datasets", "networks"):
     for slot, modules in catalogue.KINDS[kind].items():
       listed = [entry.name for entry in catalogue.entries(kind) if entry.slot == slot]
-      found = [name for module in modules.split() for name in resolve.public(importlib.import_module(f"gan_jax.{module}"))]
+      found = [name for module in modules.split() for name in lookup.public(importlib.import_module(f"gan_jax.{module}"))]
       assert sorted(listed) == sorted(found), slot
 
 

@@ -1,18 +1,13 @@
-"""From names to functions, and from a config to a Game: the one place that reads the slots, for every method alike.
+"""From a config to a Game: the one place that reads the slots, for every method alike.
 
-A name is looked up in the module of its slot, or imported from the user's own module ("my_lab.terms:repel"). Every
-section is checked whole before the first function is called.
+Every section is checked whole before the first function is called.
 """
 
 import functools
-import importlib
 import inspect
 import json
 import math
-import os
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -21,42 +16,14 @@ from ml_collections import ConfigDict
 from gan_jax import core, views
 from gan_jax import metrics as measures
 from gan_jax.data.base import Data, DataFormatError
-from gan_jax.lab import binding
+from gan_jax.lab import lookup
 from gan_jax.lab.cache import ArrayCache
 from gan_jax.lab.config import Resolved, as_dict, from_json
-from gan_jax.lab.errors import DataError, GanJaxError, UsageError, blame, nearest
+from gan_jax.lab.errors import DataError, GanJaxError, UsageError, nearest
+from gan_jax.lab.lookup import Call
 from gan_jax.lab.schema import OPEN, Plain
 from gan_jax.metrics.base import Metric
 
-MODULES = {  # where a slot's names live; the last is searched last
-  "data": ("gan_jax.data",),
-  "generator": ("gan_jax.networks",),
-  "discriminator": ("gan_jax.networks",),
-  "objective": ("gan_jax.objectives", "gan_jax.distributions"),
-  "prior": ("gan_jax.priors",),
-  "optimizers": ("gan_jax.optimizers", "optax"),
-  "discriminator_terms": ("gan_jax.penalties",),
-  "generator_terms": ("gan_jax.diversity", "gan_jax.coverage", "gan_jax.translation"),
-  "view": ("gan_jax.views",),
-  "transforms": ("gan_jax.transforms",),
-  "game": ("gan_jax.games",),
-  "metrics": ("gan_jax.metrics", "gan_jax.data"),  # a metric's features, and the data of its reference
-}
-NETWORKS = MODULES["generator"]
-INSIDE = {"discriminator_terms": MODULES["view"]}  # where a section inside a slot's section looks, if not where the slot does
-MAKES = {  # what the result of a slot's function must have
-  "data": ("draw", "table", "shape"),
-  "generator": ("init", "apply"),
-  "discriminator": ("init", "apply"),
-  "objective": ("discriminator", "generator"),
-  "prior": ("sample",),
-  "optimizers": ("init", "update"),
-  "view": ("apply", "size"),
-  "transforms": ("players", "turns"),
-  "game": ("players", "turns"),
-  "metrics": ("score", "identity"),
-}
-SUPPLIED = {"generator": ("out",)}  # settings that follow from the data where a section leaves them out
 SLOTS = (
   "generator",
   "discriminator",
@@ -81,15 +48,6 @@ class Experiment(NamedTuple):
   shapes: core.GanState
   place: Callable[[str | None, Callable[[Any], Any] | None], core.Game]
   metrics: Mapping[str, Metric] = {}  # of evaluation.metrics, by key
-
-
-class Call(NamedTuple):
-  """A section that has been looked up and checked, not yet called."""
-
-  function: Callable[..., Any]
-  settings: Mapping[str, Any]  # values, or further Calls
-  where: str
-  slot: str
 
 
 class Plan(NamedTuple):
@@ -119,18 +77,16 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
     prior: Any = slots.get("prior")
     if spread is not None and prior is not None:
       given = {**given, "prior": prior._replace(sample=lambda key, n: spread(prior.sample(key, n)))}
-    game = _make(plan.game, given)
+    game = lookup.make(plan.game, given)
     for call in plan.transforms:
-      game = _make(call, position=(game,))
+      game = lookup.make(call, position=(game,))
     return game
 
   game = place(None, None)
   players = {name: None for name in slots.get("optimizers", {}) if name not in game.players}
   if players:
     name = next(iter(players))
-    raise UsageError(
-      f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}'
-    )
+    raise UsageError(f'optimizers.{name}: game "{values["game"]["name"]}" has no such player{nearest(name, game.players)}')
   size = round_size(values, game)
   batch = size // core.slices_per_round(game)
   if data.rows is not None and len(data.rows.source) < batch:
@@ -145,7 +101,7 @@ def build_game(config: Mapping[str, Plain]) -> core.Game:
     UsageError: as `build`.
   """
   game, slots, _ = _check_game(config)
-  return _make(game, _make_slots(slots, ()))
+  return lookup.make(game, _make_slots(slots, ()))
 
 
 def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str, Metric]:
@@ -168,7 +124,7 @@ def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str
 def check_metrics(evaluation: Mapping[str, Plain] | None) -> dict[str, Call]:
   """Look the names of evaluation.metrics up and hold every section against its function's signature; calls nothing."""
   entries = _present((evaluation or {}).get("metrics"))
-  return {key: _call("metrics", {"name": key, **entry}, f"evaluation.metrics.{key}") for key, entry in entries.items()}
+  return {key: lookup.prepare("metrics", {"name": key, **entry}, f"evaluation.metrics.{key}") for key, entry in entries.items()}
 
 
 def build_all(resolved: Resolved) -> dict[str, Experiment]:
@@ -192,14 +148,12 @@ def trace(data: Data, game: core.Game, size: int) -> core.GanState:
     state = jax.eval_shape(algorithm.init, key, batch)
     made = tuple(jax.eval_shape(algorithm.sample, state, key, batch).shape[1:])
     if made != wanted:
-      raise UsageError(
-        f"generator: makes examples of shape {made}, the data's are {wanted}; set generator.out = {wanted}"
-      )
+      raise UsageError(f"generator: makes examples of shape {made}, the data's are {wanted}; set generator.out = {wanted}")
     jax.eval_shape(algorithm.step, state, batch, key)
   except GanJaxError:
     raise
   except Exception as error:
-    raise UsageError(_said(error)) from error
+    raise UsageError(lookup.said(error)) from error
   return state
 
 
@@ -228,111 +182,31 @@ def round_size(config: Mapping[str, Plain], game: core.Game) -> int:
 def check(config: Mapping[str, Plain]) -> Plan:
   """Look every name up and hold every section against its function's signature; calls nothing."""
   check_metrics(config.get("evaluation"))
-  return Plan(_call("data", config["data"], "data", {"cache"}), *_check_game(config))
+  return Plan(lookup.prepare("data", config["data"], "data", {"cache"}), *_check_game(config))
 
 
 def _check_game(config: Mapping[str, Plain]) -> tuple[Call, dict[str, Any], tuple[Call, ...]]:
   """Game, slots, transforms."""
-  game = _call("game", config["game"], "game", SLOTS, nested=NETWORKS)
+  game = lookup.prepare("game", config["game"], "game", SLOTS, nested=lookup.NETWORKS)
   slots: dict[str, Any] = {}
   for slot in SLOTS:
     if slot in OPEN and _present(config[slot]):
       slots[slot] = {
-        key: _call(slot, {"name": key, **entry}, f"{slot}.{key}", nested=INSIDE.get(slot, ()))
+        key: lookup.prepare(slot, {"name": key, **entry}, f"{slot}.{key}", nested=lookup.INSIDE.get(slot, ()))
         for key, entry in _present(config[slot]).items()
       }
     elif slot not in OPEN and config[slot]:
-      slots[slot] = _call(slot, config[slot], slot)
+      slots[slot] = lookup.prepare(slot, config[slot], slot)
   _check_slots(game, config["game"]["name"], slots)
   transforms = tuple(
-    _call("transforms", {"name": key, **entry}, f"transforms.{key}", position=1)
-    for key, entry in _present(config["transforms"]).items()
+    lookup.prepare("transforms", {"name": key, **entry}, f"transforms.{key}", position=1) for key, entry in _present(config["transforms"]).items()
   )
   return game, slots, transforms
-
-
-def resolve(where: str, name: str, *modules: str) -> Callable[..., Any]:
-  """The function of that name in the first of the modules that has it, or "package.module:function" from anywhere.
-
-  Raises:
-    UsageError: with the nearest name there is.
-  """
-  if ":" in name:
-    return _own(where, name)
-  choices: list[str] = []
-  for path in modules:
-    module = importlib.import_module(path)
-    names = public(module)
-    if name in names:
-      return getattr(module, name)
-    choices += names
-  raise UsageError(f'{where} "{name}": no such name in {" or ".join(modules)}{nearest(name, choices)}')
-
-
-def public(module: ModuleType) -> list[str]:
-  """The functions a module offers: those in `__all__`, or else those without an underscore that are its own."""
-  own = [name for name, value in vars(module).items() if getattr(value, "__module__", "").startswith(module.__name__)]
-  names = getattr(module, "__all__", own)
-  return sorted(name for name in names if name[:1].islower() and callable(vars(module).get(name)))
-
-
-def _own(where: str, name: str) -> Callable[..., Any]:
-  path, _, attribute = name.partition(":")
-  try:
-    module = importlib.import_module(path)
-  except ModuleNotFoundError as error:
-    if error.name is None or not (path + ".").startswith(error.name + "."):
-      raise UsageError(f'{where} "{name}": {blame(error)}') from error
-    raise UsageError(
-      f'{where} "{name}": no module "{error.name}" beside the config file, in the working directory or installed'
-    ) from None
-  except Exception as error:
-    raise UsageError(f'{where} "{name}": {blame(error)}') from error
-  function = getattr(module, attribute, None)
-  if not callable(function):
-    raise UsageError(f'{where} "{name}": no such function in {path}{nearest(attribute, public(module))}')
-  return function
-
-
-def _call(
-  slot: str,
-  section: Mapping[str, Plain],
-  where: str,
-  offered: Sequence[str] | set[str] = (),
-  *,
-  position: int = 0,
-  nested: Sequence[str] = (),
-) -> Call:
-  """Look the section's function up and check the section, and those inside it: of the same modules, or of `nested`."""
-  modules = MODULES[slot]
-  name = section["name"]
-  function = resolve(where, name, *modules)
-  try:
-    by_position = list(inspect.signature(function).parameters)[:position]
-  except (TypeError, ValueError):
-    raise UsageError(f'{where} "{name}": not a function with named settings') from None
-  values = {key: value for key, value in section.items() if key != "name"}
-  binding.check(function, values, where, {*offered, *by_position}, SUPPLIED.get(slot, ()), limits=":" not in name)
-  calls = {key: _inner(slot, value, f"{where}.{key}", nested or modules) for key, value in values.items()}
-  return Call(function, calls, where, slot)
 
 
 def _present(section: Mapping[str, Plain] | None) -> Mapping[str, Plain]:
   """The entries of an open section that an arm has not removed."""
   return {key: entry for key, entry in (section or {}).items() if entry is not None}
-
-
-def _inner(slot: str, value: Plain, where: str, modules: Sequence[str]) -> Any:
-  if not (isinstance(value, dict) and "name" in value):
-    return value
-  if not isinstance(value["name"], str):
-    raise UsageError(f"{where}.name = {value['name']!r}: needs the name of a function")
-  function = resolve(where, value["name"], *modules)
-  values = {key: entry for key, entry in value.items() if key != "name"}
-  binding.check(function, values, where, limits=":" not in value["name"])
-  return Call(
-    function, {key: _inner(slot, entry, f"{where}.{key}", modules) for key, entry in values.items()}, where, ""
-  )
 
 
 def _check_slots(game: Call, name: str, slots: Mapping[str, Any]) -> None:
@@ -351,7 +225,7 @@ def _make_slots(calls: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, A
   """What the slots' functions make; the generator's `out` is `shape` where its section says nothing."""
   offered = {"generator": {"out": shape}}
   slots = {
-    slot: {key: _make(call) for key, call in entry.items()} if isinstance(entry, dict) else _make(entry, offered.get(slot, {}))
+    slot: {key: lookup.make(call) for key, call in entry.items()} if isinstance(entry, dict) else lookup.make(entry, offered.get(slot, {}))
     for slot, entry in calls.items()
   }
   if "view" in slots:
@@ -359,44 +233,15 @@ def _make_slots(calls: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, A
   return slots
 
 
-def _make(call: Call, offered: Mapping[str, Any] | None = None, position: tuple[Any, ...] = ()) -> Any:
-  """Call the function; what it says about its settings becomes one line that names the section."""
-  takes = inspect.signature(call.function).parameters
-  given = {key: value for key, value in (offered or {}).items() if key in takes or call.slot == "game"}
-  passed = {key: value for key, value in (offered or {}).items() if key == "cache"}  # data inside data, or inside a metric
-  given |= {key: _make(value, passed) if isinstance(value, Call) else value for key, value in call.settings.items()}
-  try:
-    made = call.function(*position, **given)
-  except GanJaxError:
-    raise
-  except (OSError, ImportError, DataFormatError) as error:
-    raise DataError(f"{call.where}: {error}") from error
-  except Exception as error:
-    raise UsageError(f"{call.where}: {_said(error)}") from error
-  lacks = [name for name in MAKES.get(call.slot, ()) if not hasattr(made, name)]
-  if lacks or (call.slot.endswith("_terms") and not (callable(made) or hasattr(made, "apply"))):
-    kind = call.slot.replace("_", " ").removesuffix("s")
-    raise UsageError(f"{call.where}: {call.function.__name__} gives a {type(made).__name__}, which is no {kind}")
-  return made
-
-
 @functools.lru_cache(maxsize=8)
 def _make_metrics(section: str) -> dict[str, Metric]:
   """Arms share their evaluation: metrics, and the data they compare with, are built once."""
   entries = {"metrics": as_dict(from_json(json.loads(section)))}
-  return {key: _make(call, {"cache": ArrayCache("data")}) for key, call in check_metrics(entries).items()}
+  return {key: lookup.make(call, {"cache": ArrayCache("data")}) for key, call in check_metrics(entries).items()}
 
 
 @functools.lru_cache(maxsize=8)
 def load_data(section: str) -> Data:
   """Arms share their data: it is built once for each distinct section."""
   values = as_dict(from_json(json.loads(section)))
-  return _make(_call("data", values, "data", {"cache"}), {"cache": ArrayCache("data")})
-
-
-def _said(error: Exception) -> str:
-  """The message alone where this package raised it on purpose; anything else with the line of code it came from."""
-  package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-  frames = traceback.extract_tb(error.__traceback__)
-  deliberate = isinstance(error, ValueError | TypeError) and frames[-1].filename.startswith(package + os.sep)
-  return str(error) if deliberate else blame(error)
+  return lookup.make(lookup.prepare("data", values, "data", {"cache"}), {"cache": ArrayCache("data")})
