@@ -135,11 +135,10 @@ def modes_over_time(arms: Sequence[ArmView], *, num_modes: int, perfect: float |
 def final_values(
   summary: Mapping[str, Any], metrics: Sequence[tuple[str, str]], *, weights: str = "raw"
 ) -> Figure | None:
-  """Every seed a dot, the median a bar, the perfect sampler dashed. A panel for each (name, heading) of `metrics`."""
+  """Every seed a dot, the median a bar, the perfect sampler dashed. One panel for each of `metrics`, (name, heading), that tells seeds apart."""
   arms = [arm for arm, info in summary["info"].items() if info["rounds"] or info["seeds"]]
-  metrics = [
-    (name, heading) for name, heading in metrics if any(f"{weights}/{name}" in summary["arms"][arm] for arm in arms)
-  ][:4]
+  found = {name: [value for arm in arms for value in summary["arms"][arm].get(f"{weights}/{name}", {"values": []})["values"]] for name, _ in metrics}
+  metrics = [(name, heading) for name, heading in metrics if len({*found[name], summary["perfect"].get(name)} - {None}) > 1][:4]
   if not metrics:
     return None
   with rc_context(STYLE):
