@@ -23,8 +23,8 @@ def methods(*, adam: Patch, hidden: tuple[int, ...], latent: int, batch: int) ->
   objective = lambda name, **settings: {"objective": {"name": name, **settings}}
   penalty = lambda name, **settings: {f"discriminator_terms.{name}.{key}": value for key, value in settings.items()}
   term = lambda name, **settings: {f"generator_terms.{name}.{key}": value for key, value in settings.items()}
-  transform = lambda name, **settings: {"transforms": {name: settings}}
-  view = lambda name, **settings: {"view": {name: settings}}
+  transform = lambda name, **settings: {f"transforms.{name}.{key}": value for key, value in settings.items()} or {f"transforms.{name}": {}}
+  view = lambda name, **settings: {f"view.{name}.{key}": value for key, value in settings.items()} or {f"view.{name}": {}}
   critic = {**objective("wasserstein"), "game.n_critic": 5}
   code = {"categories": (10,)}
   sgd = {"name": "sgd", "learning_rate": 0.05}

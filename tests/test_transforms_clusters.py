@@ -1,6 +1,8 @@
 """Self-conditioned GAN: who is in what cluster, when that changes, and what the players and samples get to know of it.
 
-Mutations: see the end of the list in this file once tried.
+Mutations that made a test here fail: labels by the D of the moment; D at the last clustering not kept; k-means from scratch; labels uniform in samples;
+fakes of other rows' labels; G not told; examples not remembered, or the first ones for ever; no clustering when the memory is full; every seed
+clustered when one is due; empty clusters left at 0; first centers drawn uniformly; features asked for with a label; the farthest center.
 """
 
 import jax

@@ -61,6 +61,27 @@ def paired_test(first: Sequence[float], second: Sequence[float]) -> float:
   return float(min(1.0, 2 * min(ways[: positive + 1].sum(), ways[positive:].sum())))
 
 
+def probability_of_improvement(first: Sequence[float], second: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
+  """`(p, low, high)`: the chance that a run of the first is better (larger) than one of the second, a tie counting half, with a 95 % interval.
+
+  p = mean over all pairs of runs of [a > b] + [a = b] / 2, which is Mann and Whitney's U / (n m); the interval is the percentile bootstrap's over the
+  runs of each, 2,000 resamples. Agarwal et al., 2021 (arXiv:2108.13264), section 4.3. Unlike a p-value it says how often, not how surely; .5 is no
+  difference. With few runs the interval is too narrow. (nan, nan, nan) where a value is nan.
+  ValueError: no runs.
+  """
+  a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+  if not len(a) or not len(b):
+    raise ValueError("a probability of improvement needs runs of both")
+  if np.isnan(a).any() or np.isnan(b).any():
+    return float("nan"), float("nan"), float("nan")
+  wins = (a[:, None] > b[None, :]) + (a[:, None] == b[None, :]) / 2
+  rng = np.random.default_rng(seed)
+  rows, columns = (rng.integers(len(x), size=(2000, len(x))) for x in (a, b))
+  resampled = wins[rows[:, :, None], columns[:, None, :]].mean(axis=(1, 2))
+  low, high = np.quantile(resampled, [0.025, 0.975])
+  return float(wins.mean()), float(low), float(high)
+
+
 def holm(pvalues: Sequence[float]) -> list[float]:
   """Holm's adjusted p-values, in the order given: the i-th smallest of m times m - i + 1, made to increase. nan stays.
 
