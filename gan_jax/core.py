@@ -27,6 +27,7 @@ class GanState(struct.PyTreeNode):
   model_state: Mapping[str, PyTree]
   opt_state: Mapping[str, PyTree]
   ema: Mapping[str, PyTree]
+  skipped: Mapping[str, Array] = struct.field(default_factory=dict)  # of a game with patience: [turns, in a row, last round, which array] per player
 
 
 class Aux(NamedTuple):
@@ -84,6 +85,7 @@ class Game(NamedTuple):
   `noise(turn, visit)` numbers the draws of a round: turns with one number share latents and noise (`fresh` or `shared`).
   `end(state)` is what happens after the last turn of a round, to all players at once; `state.step` then counts the rounds played.
   `judge(state, examples, batch)` is what D says of examples at evaluation, its output and its features `[n, F]`; None where it sees no single ones.
+  `patience` is after how many turns in a row that were not finite nobody moves any more; None: turns are taken whatever they hold.
   """
 
   players: Mapping[str, Player]
@@ -94,6 +96,7 @@ class Game(NamedTuple):
   pack_size: int = 1
   end: Callable[[GanState], GanState] = keep
   judge: Callable[[GanState, Array, Batch], tuple[Array, Array]] | None = None
+  patience: int | None = None
 
 
 class Algorithm(NamedTuple):
@@ -146,6 +149,7 @@ def build(game: Game) -> Algorithm:
       opt_state={name: player.optimizer.init(params[name]) for name, player in game.players.items()},
       # A copy: a donated state may not hold one buffer twice.
       ema={n: jax.tree.map(jnp.copy, params[n]) for n, player in game.players.items() if player.ema_decay is not None},
+      skipped={} if game.patience is None else {name: jnp.zeros(4, jnp.int32) for name in game.players},
     )
 
   def step(state: GanState, batch: Batch, key: Array) -> tuple[GanState, Metrics]:
@@ -174,11 +178,41 @@ def take_turn(game: Game, names: tuple[str, ...], state: GanState, batch: Batch,
     start = state.opt_state[name] if aux.opt_state is None else aux.opt_state
     updates, opt_state = player.optimizer.update(grads, start, state.params[name])
     params = optax.apply_updates(state.params[name], updates)
-    moved = with_entry(moved, name, params=params, model_state=model_state, opt_state=opt_state)
+    entries = {"params": params, "model_state": model_state, "opt_state": opt_state}
     if player.ema_decay is not None:
-      moved = with_entry(moved, name, ema=optax.incremental_update(params, state.ema[name], 1 - player.ema_decay))
+      entries["ema"] = optax.incremental_update(params, state.ema[name], 1 - player.ema_decay)
+    if game.patience is not None:
+      entries = _if_finite(game.patience, state, name, logs["loss"], grads, entries)
+    moved = with_entry(moved, name, **entries)
     metrics.update({f"{move}/{key}": log for key, log in logs.items()})
   return moved, metrics
+
+
+def broken(before: PyTree, after: PyTree) -> Array:
+  """For each array of `after`, whether it holds NaN or an infinity where `before` was finite. `[number of arrays]` bool."""
+
+  def one(old: Array, new: Array) -> Array:
+    return (jnp.isfinite(old) & ~jnp.isfinite(new)).any() if jnp.issubdtype(new.dtype, jnp.inexact) else jnp.zeros((), bool)
+
+  return jnp.stack([one(old, new) for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)])
+
+
+def given_up(state: GanState, patience: int) -> Array:
+  """Whether a player has lost its patience: then nobody moves any more."""
+  return jnp.stack([count[..., 1] >= patience for count in state.skipped.values()]).any(0)
+
+
+def _if_finite(patience: int, state: GanState, name: str, loss: Array, grads: PyTree, entries: dict[str, PyTree]) -> dict[str, PyTree]:
+  """What a move leaves behind: its entries; the old ones, and a count, where its loss, its gradient or an entry is not finite.
+
+  All of it has been through `pmean`, so every replica decides alike.
+  """
+  old = {field: getattr(state, field)[name] for field in entries}
+  bad = broken((jnp.zeros(()), state.params[name], old), (loss, grads, entries))
+  over, fine, count = given_up(state, patience), ~bad.any(), state.skipped[name]
+  noted = jnp.where(fine, count.at[1].set(0), jnp.stack([count[0] + 1, count[1] + 1, state.step, jnp.argmax(bad).astype(jnp.int32)]))
+  kept = jax.tree.map(lambda new, old: jnp.where(fine & ~over, new, old), entries, old)
+  return {**kept, "skipped": jnp.where(over, count, noted)}
 
 
 def mover(move: str) -> str:

@@ -31,6 +31,21 @@ def repeat(game: Game, times: int, player: str = "generator") -> Game:
   return game._replace(turns=tuple(names for names in game.turns for _ in range(times if player in map(mover, names) else 1)))
 
 
+def skip_not_finite(game: Game, patience: int = 8) -> Game:
+  """A turn whose loss, gradient or outcome holds NaN or an infinity does not happen to its player; after `patience` such turns in a row nobody moves.
+
+  Parameters, optimiser, average and model_state stay as they were before the turn, on all replicas alike, and `state.skipped` counts. (Optax's
+  `apply_if_finite` sees the gradient alone, and applies the bad update after its last allowed error.) Finite turns are as without it. Comes last:
+  what transforms before it look ahead at is not watched. Experiments have it from the runner, which pays for it only from the first such turn on.
+
+  Raises:
+    ValueError: patience < 1.
+  """
+  if patience < 1:
+    raise ValueError(f"patience is {patience}; it takes at least 1 bad turn to give up")
+  return game._replace(patience=patience)
+
+
 def find_player(game: Game, name: str) -> Player:
   if name not in game.players:
     raise ValueError(f"no player {name!r} in this game; players: {', '.join(game.players)}")
@@ -41,4 +56,4 @@ def with_losses(game: Game, losses: dict) -> Game:
   return game._replace(players={name: p._replace(loss=losses.get(name, p.loss)) for name, p in game.players.items()})
 
 
-__all__ = ["repeat", "shared_noise", "simultaneous"]
+__all__ = ["repeat", "shared_noise", "simultaneous", "skip_not_finite"]
