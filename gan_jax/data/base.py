@@ -114,6 +114,7 @@ class Data(NamedTuple):
   rows: Rows | None = None  # where examples come from, of a finite set
   streamed: bool = False  # batches are fed from `rows`, and the table is ()
   num_classes: int | None = None  # set where "condition" is a class, int32 in [0, num_classes)
+  vocabulary: tuple[str, ...] = ()  # set where "condition" is a caption, int32 [n, L]: word k is number k + 2, see `tokens`
 
   def sample(self, key: Array, n: int) -> Batch:
     """A batch of n, the one that training would see for this key. A streamed set reads it on the host: then not inside jit."""

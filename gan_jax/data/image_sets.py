@@ -7,7 +7,7 @@ import numpy as np
 
 from gan_jax.data import sources
 from gan_jax.data.base import DEVICE_BYTES, Batch, Data, DataFormatError, Rows, Source, from_rows, pixels, unconditional, uniform
-from gan_jax.data.tokens import tokenised
+from gan_jax.data.tokens import Tokenised, tokenised
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -108,7 +108,8 @@ def conditioned(name: str, source: Source, condition: str | None = None, *, wher
   columns = ("image",) if column is None else ("image", column)
   rows = Rows(source, uniform(len(source)), unconditional if column is None else collate, columns)
   num_classes = len(source.classes) if condition == "label" else None
-  return from_rows(name, source.shape, rows, num_classes=num_classes, device_bytes=device_bytes)
+  made = from_rows(name, source.shape, rows, num_classes=num_classes, device_bytes=device_bytes)
+  return made._replace(vocabulary=tuple(source.vocabulary)) if isinstance(source, Tokenised) else made
 
 
 def _idx(name: str, path: str | None, split: str, classes: tuple[str, ...], condition: str | None, size: int, device_bytes: int) -> Data:

@@ -1,8 +1,10 @@
 """Captions as numbers."""
 
+import difflib
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -46,6 +48,27 @@ def tokenised(source: Source, length: int) -> Tokenised:
   if texts is None:
     raise DataFormatError(f"{source.kind} data have no captions; they come with captions.jsonl")
   return Tokenised(source, texts, length)
+
+
+def encode(caption: str, vocabulary: Sequence[str], length: int, unknown: str = "error") -> np.ndarray:
+  """The words of a caption by number, int32 [length], padded with 0.
+
+  unknown: "error", or "ignore" to leave out words that are not in the vocabulary.
+  ValueError: such words, each with the nearest that there is; none that is known; more than `length`.
+
+  >>> encode("a blue bird", ("a", "bird", "blue"), 5)
+  array([2, 4, 3, 0, 0], dtype=int32)
+  """
+  numbers = {word: number for number, word in enumerate(vocabulary, start=2)}
+  said = words(caption)
+  strange = [word for word in dict.fromkeys(said) if word not in numbers]
+  if strange and unknown != "ignore":
+    offers = ", ".join(f'"{word}" (nearest: "{difflib.get_close_matches(word, vocabulary, 1, 0.0)[0]}")' for word in strange)
+    raise ValueError(f"unknown word{'s' * (len(strange) > 1)} {offers}")
+  found = [numbers[word] for word in said if word in numbers]
+  if not found or len(found) > length:
+    raise ValueError("no known word" if not found else f"{len(found)} words, and {length} are the most")
+  return np.array(found + [PADDING] * (length - len(found)), np.int32)
 
 
 def words(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line: run, report, sample, evaluate, export, show, list, cite, data. What goes wrong is one line on stderr and an exit code.
+"""The command line: one function a command. What goes wrong is one line on stderr and an exit code.
 
 Exit codes: 0 done, 2 usage or config, 3 data, 4 checkpoint, 5 numerics, 6 run directory busy, 7 storage, 75 preempted
 and resumable, 130 interrupted. JAX is imported only by the commands that need it.
@@ -18,8 +18,9 @@ from gan_jax.lab.errors import GanJaxError, UsageError, nearest, show
 
 if TYPE_CHECKING:
   from gan_jax.lab.config import Resolved
+  from gan_jax.lab.translating import Model
 
-COMMANDS = ("run", "report", "sample", "evaluate", "export", "show", "list", "cite", "data")
+COMMANDS = ("run", "report", "sample", "evaluate", "export", "translate", "upscale", "synthesize", "show", "list", "cite", "data")
 EPILOG = """\
   gan-jax run --config=experiments/ring_rls.py --workdir=runs/ring
   gan-jax run --config=experiments/ring_rls.py:quick --workdir=runs/quick --arms=vanilla,pacgan2+r1 --config.seeds=3
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       warnings.showwarning = lambda message, *rest, **kwargs: print(f"gan-jax: warning: {message}", file=sys.stderr)
       options, overrides = parse(arguments)
       functions = {
-        "run": run, "report": report, "sample": sample, "evaluate": evaluate, "export": export, "show": show_config, "list": show_list, "cite": cite,
+        "run": run, "report": report, "sample": sample, "evaluate": evaluate, "export": export, "translate": translate,
+        "upscale": upscale, "synthesize": synthesize, "show": show_config, "list": show_list, "cite": cite,
         "data": data,
       }  # fmt: skip
       return functions[options.command](options, overrides)
@@ -90,7 +92,8 @@ def sample(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
   cache.compile_to_disk()
   chosen = {"arm": options.arm, "seed": options.seed, "weights": options.weights, "step": options.step}
-  print(sampling.sample(options.directory, options.out, **chosen, num=options.num, condition=options.condition))
+  shown = {"condition": options.condition, "caption": options.caption, "unknown": options.unknown}
+  print(sampling.sample(options.directory, options.out, **chosen, num=options.num, **shown))
   return 0
 
 
@@ -111,6 +114,27 @@ def export(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
   chosen = {"arm": options.arm, "seed": options.seed, "weights": options.weights, "step": options.step}
   print(export.export(options.directory, options.out, **chosen))
+  return 0
+
+
+def translate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import translating
+
+  print(translating.translate(_model(options), options.input, options.output, mask=options.mask, fit=options.fit, draw=options.draw))
+  return 0
+
+
+def upscale(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import translating
+
+  print(translating.upscale(_model(options), options.input, options.output, fit=options.fit, draw=options.draw))
+  return 0
+
+
+def synthesize(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+  from gan_jax.lab import synthesizing
+
+  print(synthesizing.synthesize(_model(options), options.out, per_class=options.per_class, classes=options.classes, draw=options.draw))
   return 0
 
 
@@ -189,8 +213,8 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     raise UsageError(f"{options.command} knows no {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
   if overrides and options.command not in ("run", "show", "evaluate"):
     raise UsageError(f"--config.{overrides[0]}: {options.command} reads no config; run and show do")
-  out = "FOLDER" if options.command == "export" else "grid.png"
-  for name, example in (("config", "FILE.py"), ("workdir", "DIR"), ("what", "methods"), ("arm", "NAME"), ("out", out)):
+  out = "FOLDER" if options.command in ("export", "synthesize") else "grid.png"
+  for name, example in (("config", "FILE.py"), ("workdir", "DIR"), ("what", "methods"), ("arm", "NAME"), ("out", out), ("model", "DIR")):
     if name in options and not getattr(options, name):
       flag = f"--{name}={example}" if name != "what" else "what to list, such as methods"
       raise UsageError(f"{options.command} needs {flag}")
@@ -229,6 +253,9 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     "sample": "draw from an arm's checkpoint: a grid (.png), arrays (.npz) or a walk between latents (.gif)",
     "evaluate": "score stored checkpoints again, with more samples or other metrics; results.csv stays as it is",
     "export": "write an arm's generator as safetensors and config.json, for gan_jax.load",
+    "translate": "pictures through a generator that is given pictures: a picture to a picture, a folder to a folder",
+    "upscale": "pictures enlarged by a super-resolution generator, of any size",
+    "synthesize": "pictures of every class, with their labels, from a generator that is told classes",
     "show": "the resolved config, the arms' differences and the parameters; trains nothing",
     "list": "names for a config: methods, datasets, metrics, networks, experiments",
     "cite": "a method's paper as BibTeX; without a name, the methods that have one",
@@ -267,12 +294,30 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   for name in ("sample", "evaluate", "export"):
     commands[name].add_argument("directory", metavar="DIR", help="a run directory")
     commands[name].add_argument("--step", metavar="N|best", type=_step, help="which checkpoint; the newest by default")
+  for name in ("translate", "upscale"):
+    commands[name].add_argument("input", metavar="IN", help="a picture, or a folder of pictures")
+    commands[name].add_argument("output", metavar="OUT", help="a .png, or a new folder")
+    commands[name].add_argument("--model", metavar="DIR", help="a run directory, or an exported generator")
+    commands[name].add_argument("--fit", choices=("crop",), help="scale, cut and make grey what does not fit; by default it is refused")
+  commands["translate"].add_argument("--mask", metavar="FILE|DIR", help="where the holes are (white), for a generator that fills them")
+  commands["synthesize"].add_argument("model", metavar="DIR", help="a run directory, or an exported generator")
+  commands["synthesize"].add_argument("--per-class", metavar="N", type=_positive, required=True, help="how many of each")
+  commands["synthesize"].add_argument("--classes", metavar="a,b", help="by name or number; all by default")
+  commands["synthesize"].add_argument("--out", metavar="FOLDER", help="a new folder")
+  for name in ("translate", "upscale", "synthesize"):
+    commands[name].add_argument("--arm", metavar="NAME", dest="one_arm", help="of a run directory, which arm; the only one by default")
+    commands[name].add_argument("--seed", metavar="S", type=_count, help="which of the run's seeds; the first by default")
+    commands[name].add_argument("--weights", choices=("raw", "ema"), default="raw", help="as trained, or averaged; raw by default")
+    commands[name].add_argument("--step", metavar="N|best", type=_step, help="which checkpoint; the newest by default")
+    commands[name].add_argument("--draw", metavar="N", type=_count, default=0, help="another number, other latents; 0 by default")
   for name in ("sample", "export"):
     commands[name].add_argument("--arm", metavar="NAME", help="which arm")
     commands[name].add_argument("--seed", metavar="S", type=_count, help="which of the run's seeds; the first by default")
     commands[name].add_argument("--weights", choices=("raw", "ema"), default="raw", help="as trained, or averaged; raw by default")
   commands["sample"].add_argument("--num", metavar="N", type=_positive, help="how many; 64 by default, 16 in a .gif")
   commands["sample"].add_argument("--class", metavar="K", dest="condition", help="of this class alone, by number or name")
+  commands["sample"].add_argument("--caption", metavar="TEXT", help="what they are to show, of a generator that is given captions")
+  commands["sample"].add_argument("--unknown", choices=("error", "ignore"), default="error", help="words that no caption has; an error by default")
   commands["sample"].add_argument("--out", metavar="FILE", help=".png, .npz or .gif")
   commands["evaluate"].add_argument("--arms", metavar="a,b", help="which arms; by default all that have a checkpoint")
   commands["evaluate"].add_argument("--num-samples", metavar="N", type=_positive, help="samples of each seed")
@@ -290,6 +335,13 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   for command in commands.values():
     command.add_argument("--traceback", action="store_true", help="where an error comes from")
   return parser, commands
+
+
+def _model(options: argparse.Namespace) -> "Model":
+  from gan_jax.lab import cache, translating
+
+  cache.compile_to_disk()
+  return translating.model(options.model, arm=options.one_arm, seed=options.seed, weights=options.weights, step=options.step)
 
 
 def _count(text: str) -> int:

@@ -5,6 +5,7 @@ The folder holds model.safetensors, config.json, README.md (its results beside t
 
 import csv
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import safetensors.numpy
 
 from gan_jax.calls import Sampler
 from gan_jax.lab import config as configs
-from gan_jax.lab import results, rundir, stored
+from gan_jax.lab import lookup, results, rundir, stored
 from gan_jax.lab.errors import CheckpointError, StorageError, UsageError
 from gan_jax.lab.formats import number
 from gan_jax.lab.pretrained import CONFIG, FORMAT, PLAYER, SUMS, WEIGHTS, named, read_config
@@ -72,7 +73,8 @@ def _described(directory: str | os.PathLike, trained: stored.Trained, seed: int,
   """config.json."""
   config, data = configs.as_json(trained.config), trained.experiment.data
   sections = {name: config[name] for name in KEPT if config.get(name)}
-  sections["generator"].setdefault("out", list(data.shape))
+  if "out" in inspect.signature(lookup.find("generator", sections["generator"]["name"], *lookup.NETWORKS)).parameters:
+    sections["generator"].setdefault("out", list(data.shape))
   condition = data.abstract(1).get("condition")
   environment = _read_json(Path(directory) / "environment.json")
   return {
@@ -80,6 +82,7 @@ def _described(directory: str | os.PathLike, trained: stored.Trained, seed: int,
     "seed": seed, "weights": weights, "step": trained.step, "data": data.name, "shape": list(data.shape),
     "value_range": list(data.value_range) if data.value_range else None, "num_classes": data.num_classes,
     "classes": list(data.rows.source.classes) if data.rows is not None and data.num_classes is not None else [],
+    "vocabulary": list(data.vocabulary),
     "condition": None if condition is None else {"shape": list(condition.shape[1:]), "dtype": str(condition.dtype)},
     "sections": sections, "commit": environment.get("commit"), "versions": environment.get("versions") or {},
   }  # fmt: skip

@@ -12,6 +12,7 @@ from jax import Array
 
 from gan_jax import core
 from gan_jax.calls import Sampler
+from gan_jax.data import tokens
 from gan_jax.data.base import Data
 from gan_jax.lab import figures, pictures, rundir, sample_figures, stored
 from gan_jax.lab.errors import StorageError, UsageError, nearest, show
@@ -24,7 +25,7 @@ COLUMNS = 8
 
 def sample(
   directory: str | os.PathLike, out: str | os.PathLike, *, arm: str, seed: int | None = None, weights: str = "raw", num: int | None = None,
-  step: int | str | None = None, condition: str | None = None,
+  step: int | str | None = None, condition: str | None = None, caption: str | None = None, unknown: str = "error",
 ) -> Path:  # fmt: skip
   """Draw from an arm's checkpoint and write `out`: .png (a grid; points over the true centres), .npz (`samples`, `condition`) or .gif.
 
@@ -37,9 +38,10 @@ def sample(
     num: examples; by default 64 (8 of each class), or 16 (3) in a walk. Cut down to whole rows where there is one row a class.
     step: a round that has a checkpoint, "best", or None for the newest.
     condition: a class, by number or name.
+    caption: what every example is to show, of a generator that is given captions. unknown: "ignore" leaves out words that no caption has.
 
   Raises:
-    UsageError: no such arm, seed, class or kind of file. CheckpointError: no such checkpoint. StorageError: `out` cannot be written.
+    UsageError: no such arm, seed, class, word or kind of file. CheckpointError: no such checkpoint. StorageError: `out` cannot be written.
   """
   path = Path(out)
   if path.suffix not in KINDS:
@@ -56,8 +58,10 @@ def sample(
   default, of_each = KINDS[path.suffix]
   count = num or (default if condition is not None or data.num_classes is None else of_each * data.num_classes)
   columns, classes = _classes(data, count, condition)
+  told = None if caption is None else captioned(data, caption, unknown)
   compiled = program(trained.experiment)
   given = compiled.conditions(keys, count) if classes is None else {"condition": jnp.asarray(classes)[None]}
+  given = given if told is None else {"condition": jnp.asarray(np.tile(told, (1, count, 1)))}
   count = count if classes is None else len(classes)
   if path.suffix == ".gif":
     if not isinstance(sampler, Sampler):
@@ -90,6 +94,16 @@ def walk(sampler: Sampler, state: core.GanState, key: Array, given: dict[str, Ar
     start, end = stops[number], stops[(number + 1) % STOPS]
     frames += [np.asarray(generate(sampler.between(start, end, jnp.float32(t)))) for t in np.arange(FRAMES_BETWEEN) / FRAMES_BETWEEN]
   return frames
+
+
+def captioned(data: Data, caption: str, unknown: str) -> np.ndarray:
+  """A caption as what the generator of this data is given, [L]. UsageError: it is given none, or the caption says what it cannot know."""
+  if not data.vocabulary:
+    raise UsageError(f"--caption={show(caption)}: {data.name} has no captions that a generator is told")
+  try:
+    return tokens.encode(caption, data.vocabulary, data.abstract(1)["condition"].shape[1], unknown)
+  except ValueError as error:
+    raise UsageError(f"--caption={show(caption)}: {error}; --unknown=ignore leaves unknown words out") from error
 
 
 def _classes(data: Data, count: int, condition: str | None) -> tuple[int, np.ndarray | None]:
