@@ -1,8 +1,9 @@
 """Self-conditioned GAN: who is in what cluster, when that changes, and what the players and samples get to know of it.
 
-Mutations that made a test here fail: labels by the D of the moment; D at the last clustering not kept; k-means from scratch; labels uniform in samples;
-fakes of other rows' labels; G not told; examples not remembered, or the first ones for ever; no clustering when the memory is full; every seed
-clustered when one is due; empty clusters left at 0; first centers drawn uniformly; features asked for with a label; the farthest center.
+Mutations that made a test here fail: labels by the D of the moment; D at the last clustering not kept; k-means from scratch, or from the old centers
+as they were; labels uniform in samples; fakes of other rows' labels; G not told; examples not remembered, or the first ones for ever; no clustering
+when the memory is full; every seed clustered when one is due; empty clusters left at 0; first centers drawn uniformly; features asked for with a
+label; the farthest center.
 """
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
-from plays import fixed_prior
+from plays import fixed_prior, with_params
 
 from gan_jax import gan, objectives, transforms, views
 from gan_jax.core import build
@@ -133,6 +134,19 @@ def test_a_new_clustering_keeps_the_numbers_and_follows_the_features():
   for state in (states[2], states[4]):
     w = float(memory_of(state)["eyes"][0]["w"])
     np.testing.assert_allclose(memory_of(state)["centers"], w * np.asarray(memory_of(states[0])["centers"]), rtol=1e-5, atol=1e-4)
+
+
+def test_numbers_are_kept_where_the_features_turn_round():
+  """w becomes -1, and every feature its opposite: old centers taken as they are would exchange the clusters on the outside."""
+  algorithm = build(game_of())
+  state = algorithm.init(KEY, BATCH)
+  before = memory_of(state)
+  turned = with_params(state, discriminator={**state.params["discriminator"], "w": -jnp.ones(())})
+  for _ in range(2):
+    turned, _ = algorithm.step(turned, BATCH, KEY)
+  assert int(memory_of(turned)["found"]) == 1
+  np.testing.assert_allclose(memory_of(turned)["centers"], -before["centers"], atol=1e-5)
+  np.testing.assert_allclose(memory_of(turned)["shares"], before["shares"], rtol=1e-6)
 
 
 def test_the_memory_holds_the_last_examples():

@@ -1,7 +1,7 @@
 """Ridge leverage scores: what they are, who is drawn by them, and on what the players then play.
 
-Mutations that made a test here fail: gamma in place of n gamma, in either form; the mean of f f^T in place of the sum; rows drawn alike, by 1 / l, one
-beside the drawn one; the whole pool kept; D's turns alone on chosen rows; a sketch of zeros; scores squared; the kernel's scale not squared.
+Mutations that made a test here fail: gamma in place of n gamma, in either form; the mean of f f^T in place of the sum; rows drawn alike, by 1 / l,
+one beside the drawn one; the whole pool kept; D's turns alone on chosen rows; a sketch of zeros; scores squared; the kernel's scale not squared.
 """
 
 import jax
