@@ -97,7 +97,9 @@ def feeds(data: Data, layout: strategy.Layout, keys: Array, rounds: range, every
   Raises:
     DataError: a file of a streamed set turns out broken, or gone, or its source raises.
   """
-  firsts = [rounds.start, *range((rounds.start // every + 1) * every, rounds.stop, every)] if rounds else []
+  if not rounds:
+    return
+  firsts = [rounds.start, *range((rounds.start // every + 1) * every, rounds.stop, every)]
   stretches = [range(first, stop) for first, stop in zip(firsts, [*firsts[1:], rounds.stop], strict=True)]
   if not data.streamed:
     table = layout.replicate(data.table)
