@@ -5,10 +5,10 @@ from gan_jax.data.image_sets import cifar10, fashion_mnist, images, mnist, sklea
 from gan_jax.data.manifolds import swiss_roll
 from gan_jax.data.mixtures import grid, high_dimensional, mixture, ring
 from gan_jax.data.tasks import hole, lowres, unpaired
-from gan_jax.data.triangles import triangles
+from gan_jax.data.triangles import triangle_sides, triangles
 from gan_jax.data.wrappers import hidden_class, labelled, long_tail, minority, stacked
 
 __all__ = [
   "cifar10", "fashion_mnist", "grid", "hidden_class", "high_dimensional", "hole", "images", "labelled", "long_tail", "lowres", "minority",
-  "mixture", "mnist", "ring", "sklearn_digits", "stacked", "stacked_digits", "swiss_roll", "tfds", "triangles", "unpaired",
+  "mixture", "mnist", "ring", "sklearn_digits", "stacked", "stacked_digits", "swiss_roll", "tfds", "triangle_sides", "triangles", "unpaired",
 ]  # fmt: skip

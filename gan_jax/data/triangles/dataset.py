@@ -12,6 +12,7 @@ from jax import Array
 
 from gan_jax.data.base import Batch, Data, Rows, count, pixels, uniform
 from gan_jax.data.triangles.attributes import ATTRIBUTES, HUES, NAMES, TEXTURES, Pairs, attribute, combinations
+from gan_jax.data.triangles.captions import VOCABULARY
 from gan_jax.data.triangles.renderer import parameters, render
 
 VERSION = 1  # of the renderer: identities hang on it
@@ -57,13 +58,13 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
     raise ValueError("num_images is for a split of so many images; the stream has no end")
   allowed, made = combinations(only, pairs), _made(condition, tuple(label))
   num_classes = int(np.prod([len(attribute(name)) for name in label])) if condition == "class" else None
-  shape = (size, size, 3)
+  shape, told = (size, size, 3), VOCABULARY if condition == "caption" else ()
 
   if split == "stream":
     def draw(table: Any, key: Array, n: int) -> Batch:
       return _batch(_drawn(jax.random.split(key, n), allowed, size, made))
 
-    return Data("triangles", shape, draw, None, (-1.0, 1.0), num_classes=num_classes)
+    return Data("triangles", shape, draw, None, (-1.0, 1.0), num_classes=num_classes, vocabulary=told)
 
   number = count("num_images", SPLITS[split] if num_images is None else num_images)
   own = hashlib.sha256(repr((VERSION, split, number, size, allowed.tolist(), condition, tuple(label))).encode()).hexdigest()
@@ -74,7 +75,7 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
   def draw_split(table: Any, key: Array, n: int) -> Batch:
     return _batch(_drawn(_keys(split, rows.index(key, n)), allowed, size, made))
 
-  return Data("triangles", shape, draw_split, None, (-1.0, 1.0), rows=rows, num_classes=num_classes)
+  return Data("triangles", shape, draw_split, None, (-1.0, 1.0), rows=rows, num_classes=num_classes, vocabulary=told)
 
 
 class Rendered:
