@@ -10,7 +10,7 @@ Our own card: Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747), class-conditi
               classifier's features
 
   gan-jax run --config=experiments/fashion_mnist.py --workdir=runs/fashion             5 seeds, 6 arms: wants a GPU
-  gan-jax run --config=experiments/fashion_mnist.py:short --workdir=runs/fashion_short  an eighth of the maps, 4,000 rounds, 3 seeds, 4 arms, for CPUs
+  gan-jax run --config=experiments/fashion_mnist.py:short --workdir=runs/fashion_short  an eighth of the maps, 2,500 rounds, 3 seeds, 4 arms, for CPUs
   gan-jax run --config=experiments/fashion_mnist.py:quick --workdir=runs/fashion_quick   an eighth of the maps, 2,000 rounds, 2 arms: two minutes
 
 GAN_JAX_DATA names the folder that holds fashion_mnist/. Packing is left out: a pack has one answer and several labels.
@@ -55,7 +55,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg in ("short", "quick"):
     config["generator"]["features"], config["discriminator"]["features"] = (32, 16), (8, 16, 32)
   if arg == "short":
-    config |= {"seeds": 3, "num_steps": 4000}
+    config |= {"seeds": 3, "num_steps": 2500}
     config["evaluation"]["every"] = 500
     config["arms"] = pick(ARMS, "vanilla", "minibatch_stddev", "r1", "rpgan_r1_r2")
   elif arg == "quick":

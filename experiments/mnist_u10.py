@@ -6,7 +6,7 @@ ten digits, 0 to 4 drawn with weight .05 each, so about 1 % of the data each. Pu
 measures re-balancing, and there the GAN is as good as can be. Here the score is against the training law.
 
   gan-jax run --config=experiments/mnist_u10.py --workdir=runs/mnist_u10             10 seeds, 8 arms: wants a GPU
-  gan-jax run --config=experiments/mnist_u10.py:short --workdir=runs/mnist_u10_short   an eighth of the maps, 4,000 rounds, 3 seeds, 4 arms, for CPUs
+  gan-jax run --config=experiments/mnist_u10.py:short --workdir=runs/mnist_u10_short   an eighth of the maps, 2,500 rounds, 3 seeds, 4 arms, for CPUs
   gan-jax run --config=experiments/mnist_u10.py:quick --workdir=runs/mnist_u10_quick   an eighth of the maps, 2,000 rounds, 2 arms: about two minutes
 """
 

@@ -12,7 +12,7 @@ BuresGAN 4586, 5190, 142 (19), .30. A perfect sampler of the training law has 45
 than the data has; here the score is against the training law: `minority_mass_ratio` is 1 for a perfect sampler, and .56 for the published GAN.
 
   gan-jax run --config=experiments/mnist_u3.py --workdir=runs/mnist_u3             10 seeds, 8 arms: wants a GPU
-  gan-jax run --config=experiments/mnist_u3.py:short --workdir=runs/mnist_u3_short   an eighth of the maps, 4,000 rounds, 3 seeds, 4 arms, for CPUs
+  gan-jax run --config=experiments/mnist_u3.py:short --workdir=runs/mnist_u3_short   an eighth of the maps, 2,500 rounds, 3 seeds, 4 arms, for CPUs
   gan-jax run --config=experiments/mnist_u3.py:quick --workdir=runs/mnist_u3_quick   an eighth of the maps, 2,000 rounds, 2 arms: about two minutes
 
 GAN_JAX_DATA names the folder that holds mnist/.
@@ -60,7 +60,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg in ("short", "quick"):
     config["generator"]["features"], config["discriminator"]["features"] = (32, 16, 8), (8, 16, 32, 64)
   if arg == "short":
-    config |= {"seeds": 3, "num_steps": 4000}
+    config |= {"seeds": 3, "num_steps": 2500}
     config["evaluation"]["every"] = 500
     config["arms"] = pick(ARMS, "vanilla", "pacgan2", "buresgan", "rpgan_r1_r2")
   elif arg == "quick":
