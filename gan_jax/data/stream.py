@@ -27,7 +27,7 @@ def batches(rows: Rows, keys: Array, spans: Sequence[tuple[int, int]], n: int, *
   n: examples of a round.
   threads: how many rounds may be read at a time. read_ahead: for how many spans of rounds, beside the one that is being used.
 
-  DataFormatError, OSError: where a file turns out broken, or gone.
+  DataFormatError, OSError: where a file turns out broken, or gone; anything a source raises has a note with the round and the example.
 
   >>> from gan_jax.data.base import unconditional, uniform
   >>> from gan_jax.data.sources import memory
@@ -42,7 +42,16 @@ def batches(rows: Rows, keys: Array, spans: Sequence[tuple[int, int]], n: int, *
   longest = max(stop - start for start, stop in spans)
   index = law(rows, keys, n)
   options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads, read_ahead * longest))
-  examples = grain.MapDataset.range(len(rounds)).map(lambda i: take(rows.source, index(rounds[i]), rows.columns)).to_iter_dataset(options)
+
+  def read_round(number: int) -> dict[str, np.ndarray]:
+    chosen = index(rounds[number])
+    try:
+      return take(rows.source, chosen, rows.columns)
+    except Exception as error:
+      error.add_note(f"round {rounds[number]}, example {_culprit(rows, chosen)}")
+      raise
+
+  examples = grain.MapDataset.range(len(rounds)).map(read_round).to_iter_dataset(options)
   waiting = iter(examples)
   for start, stop in spans:
     read = [next(waiting) for _ in range(start, stop)]
@@ -75,6 +84,16 @@ def law(rows: Rows, keys: Array, n: int) -> Callable[[int], np.ndarray]:
       return np.asarray(index(data, np.int32(number)))
 
   return of_round
+
+
+def _culprit(rows: Rows, index: np.ndarray) -> str:
+  """Which of the examples cannot be read alone."""
+  for number in np.unique(index):
+    try:
+      rows.source.rows(np.array([number]))
+    except Exception:
+      return str(number)
+  return f"one of {index.size}"
 
 
 def _on_host() -> contextlib.AbstractContextManager:

@@ -39,9 +39,9 @@ def opened(directory: Path, resolved: configs.Resolved, allow: Sequence[str] = (
   Raises:
     UsageError: it holds something else, or another config. StorageError: it cannot be written. BusyError: another run writes to it.
   """
-  _check_foreign(directory)
-  _merged(directory, resolved, allow)
   try:
+    _check_foreign(directory)
+    _merged(directory, resolved, allow)
     directory.mkdir(parents=True, exist_ok=True)
     lock = open(directory / "run.lock", "a+")
   except OSError as error:
@@ -227,7 +227,7 @@ def _merged(directory: Path, resolved: configs.Resolved, allow: Sequence[str]) -
   try:
     old = read_json(path)
     held = {key: old[key] for key in new}
-  except (OSError, ValueError, KeyError, TypeError):
+  except (ValueError, KeyError, TypeError):
     raise UsageError(f"{path}: not a config of a gan_jax run; use an empty or new directory") from None
   if held["format"] != FORMAT:
     raise UsageError(f"{path}: format {held['format']}; this gan_jax reads format {FORMAT}; use another --workdir")

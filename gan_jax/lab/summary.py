@@ -150,13 +150,19 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
     "seeds": evaluated,
     "missing_seeds": [seed for seed in seeds if seed not in evaluated],
     "label": status.get("label") or (patch.get("label") if isinstance(patch, dict) else None),
-    "warnings": [str(warning) for warning in status.get("warnings") or []],
+    "warnings": [str(warning) for warning in status.get("warnings") or []] + _changes(run, arm),
     "failure": {
       weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"])
       for weights in ("raw", "ema")
       if summary["threshold"] and f"{weights}/{summary['primary']}" in metrics
     },
   }
+
+
+def _changes(run: Run, arm: str) -> list[str]:
+  """What was changed on the way, with --allow-config-change."""
+  changes = [change for change in run.config.get("changes", ()) if change["arm"] == arm]
+  return [f"{key} {old} -> {new} from round {change['round']} on" for change in changes for key, (old, new) in change["settings"].items()]
 
 
 def _failure(values: list[float], threshold: float) -> dict[str, Any]:
