@@ -40,7 +40,7 @@ def run(
   Args:
     strategy: one of `strategy.NAMES`.
     tensorboard: DIR/tensorboard shows what the arms' metrics.jsonl say.
-    max_seconds: after this time, stop as after SIGTERM, but not before an arm that has been begun is a round further.
+    max_seconds: after this time, stop as after SIGTERM, but not before an arm is a round further.
     strict: a newest checkpoint that is broken is an error, whatever older ones there are.
     allow: settings, or sections of them, in which the directory's config may differ from this one.
 
@@ -52,7 +52,7 @@ def run(
   directory = Path(workdir)
   experiments = resolve.build_all(resolved)
   layouts = {name: _layout(name, strategy, experiment, resolved.arms[name]) for name, experiment in experiments.items()}
-  failed = []
+  failed, trained = [], False
   with contextlib.ExitStack() as stack:
     distributed.lead(lambda: stack.enter_context(rundir.opened(directory, resolved, allow)))
     stopped = stack.enter_context(Stop(max_seconds))
@@ -65,8 +65,9 @@ def run(
           follow()
         show.done(name)
         continue
-      if distributed.anyone(stopped()):
+      if distributed.anyone(stopped() if trained else stopped.signalled()):
         raise Preempted(f"stopped before arm {name}; the same command goes on from there")
+      trained = True
       distributed.lead(lambda: _forget_failure(folder))
       trained_as = distributed.lead(lambda: rundir.digests(directory, name, config))
       try:
