@@ -22,7 +22,7 @@ from gan_jax.lab import cli, train
 if sys.argv[2] == "stop":
   looks = []
   train.SECONDS_BETWEEN_LOOKS = 1e9  # pieces of 1, 8 and more rounds
-  train.Stop.__call__ = lambda self: looks.append(0) or (len(looks) == 4 and jax.process_index() == 1)
+  train.Stop.__call__ = lambda self: looks.append(0) or (len(looks) == 3 and jax.process_index() == 1)
 sys.exit(cli.main(sys.argv[3:]))
 """
 

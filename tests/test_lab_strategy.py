@@ -226,7 +226,7 @@ def load(folder, **changes) -> config.Resolved:
 
 
 def test_a_checkpoint_of_one_layout_goes_on_on_another(tmp_path, monkeypatch):
-  """One round on 8 devices, one mapped, and the others on one: as an uninterrupted run on one."""
+  """9 rounds on 8 devices, 9 mapped, and the others on one: as an uninterrupted run on one."""
   devices(8)
   resolved = load(tmp_path, num_steps=30)
   train.run(resolved, tmp_path / "whole", quiet=True)
@@ -234,7 +234,7 @@ def test_a_checkpoint_of_one_layout_goes_on_on_another(tmp_path, monkeypatch):
   looks = []
 
   class Second(train.Stop):
-    """At the second look of each run: before the arm, then after a piece."""
+    """At the second look of each run, after pieces of 1 and 8 rounds."""
 
     def __call__(self) -> bool:
       looks.append(None)

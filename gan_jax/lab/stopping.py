@@ -25,6 +25,9 @@ class Stop:
   def __call__(self) -> bool:
     return bool(self._seen) or time.monotonic() > self.deadline
 
+  def signalled(self) -> bool:
+    return bool(self._seen)
+
   @contextlib.contextmanager
   def at_once(self, message: str) -> Iterator[None]:
     """Within, a signal (one that has been seen, too) is `Preempted(message)` wherever it finds us: for work that only waits or is done anew."""
