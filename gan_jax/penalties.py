@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.core import own_rows
 from gan_jax.diversity import information
 from gan_jax.play import Look, Play, StatefulTerm, Term, View
 
@@ -177,6 +178,25 @@ def squared_gradient_norm(function: Callable[[Array], Array], x: Array) -> Array
   return jnp.square(gradient).reshape(len(x), -1).sum(axis=1)
 
 
+def mismatched(weight: float) -> Term:
+  """weight * E s(D(x, c')), c' the condition of another real example, s = softplus: a right image with a wrong condition is wrong.
+
+  Reed et al., 2016 (arXiv:1605.05396), section 4.1, who weigh it as half of the fakes (.5). Without it D can get by on images alone, and G with it.
+  Each condition meets the image of the row before. Traps: classes of few values match by chance; packs and unconditional games have none to exchange.
+
+  Raises:
+    ValueError: the data has no condition.
+  """
+
+  def term(play: Play) -> Array:
+    if play.condition is None:
+      raise ValueError("mismatched exchanges conditions, and the data has none; set it in the data section")
+    others = own_rows(jnp.roll(play.gather(play.real), 1, axis=0), len(play.real), play.axis_name)
+    return weight * jax.nn.softplus(play.discriminate(others)).mean()
+
+  return term
+
+
 def _under_noise(weight: float, sigma: float, of: Callable[[Play], tuple[Array, Array]]) -> Term:
   def penalty(play: Play) -> Array:
     x, logits = of(play)
@@ -208,6 +228,6 @@ def _on_segments(play: Play) -> Array:
 
 
 __all__ = [
-  "approximate_r1", "approximate_r2", "balanced_consistency", "consistency", "dragan", "information", "lecam", "r1", "r2", "roth", "wgan_gp",
-  "wgan_lp", "zero_gp",
+  "approximate_r1", "approximate_r2", "balanced_consistency", "consistency", "dragan", "information", "lecam", "mismatched", "r1", "r2", "roth",
+  "wgan_gp", "wgan_lp", "zero_gp",
 ]  # fmt: skip

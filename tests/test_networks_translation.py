@@ -165,3 +165,33 @@ def test_bad_settings_are_refused(call, message):
 
 def _shape(module, condition):
   return jax.eval_shape(lambda: module.init(jax.random.key(0), NO_LATENT, condition, train=False))
+
+
+def test_a_caption_of_two_orders_is_two_vectors():
+  """The GRU tells "red on blue" from "blue on red", the mean does not; padding says nothing to either."""
+  words = jnp.array([[2, 3, 4, 0, 0], [4, 3, 2, 0, 0], [2, 3, 4, 5, 0]])
+  for kind in ("gru", "mean"):
+    module = networks.captioned(networks.mlp(3, (4,), "relu"), 6, 5, kind)
+    z = np.zeros((3, 2), "float32")
+    variables = moved(module, z, words)
+    out = apply(module, variables, z, words)
+    longer = apply(module, variables, z, jnp.pad(words, ((0, 0), (0, 3))))
+    np.testing.assert_allclose(out, longer, rtol=1e-5, atol=1e-6)
+    assert (np.abs(out[0] - out[1]).max() > 1e-3) == (kind == "gru") and np.abs(out[0] - out[2]).max() > 1e-3
+  with pytest.raises(ValueError, match="captioned reads captions, words by number; the data's condition is float32"):
+    jax.eval_shape(lambda: module.init(jax.random.key(0), z, jnp.zeros((3, 2)), train=False))
+  with pytest.raises(ValueError, match="kind is 'lstm'"):
+    networks.captioned(networks.mlp(3), 6, kind="lstm")
+
+
+def test_known_pixels_stay():
+  image, hole = normal(0, 2, 8, 8, 1), np.zeros((2, 8, 8, 1), "float32")
+  hole[:, 2:5, 3:7] = 1
+  given = np.concatenate([image * (1 - hole), hole], axis=-1)
+  inner = networks.unet_generator((8, 8, 1), (3,), norm=None)
+  module = networks.filled(inner)
+  variables = moved(module, NO_LATENT, given)
+  made = apply(inner, {"params": variables["params"]["network"]}, NO_LATENT, given)
+  np.testing.assert_allclose(apply(module, variables, NO_LATENT, given), np.where(hole == 1, made, image), atol=1e-6)
+  with pytest.raises(ValueError, match="filled needs images with a hole"):
+    _shape(networks.filled(networks.unet_generator((8, 8, 1), (3,))), jnp.zeros((2, 8, 8, 1)))

@@ -12,9 +12,9 @@ import pytest
 from plays import play_of
 from scipy.ndimage import gaussian_filter
 
-from gan_jax import build, data, gan, metrics, networks, objectives, priors, translation, views
+from gan_jax import build, data, gan, metrics, networks, objectives, penalties, priors, translation, views
 from gan_jax.calls import flat_logits
-from gan_jax.data import base, sources
+from gan_jax.data import base, sources, tokens
 from gan_jax.metrics.answers import FLOORS
 from gan_jax.metrics.base import context_of
 
@@ -237,3 +237,41 @@ def test_what_cannot_be_scored_is_said_before_training(metric, of, message):
 def test_unknown_floor():
   with pytest.raises(ValueError, match="psnr: floor 'cubic'; one of: copy, nearest, bicubic, fill"):
     metrics.psnr(floor="cubic")
+
+
+def test_mismatched_by_hand():
+  """D(x, c) = x c on rows 1, 2, 3 with conditions 1, 10, 100: images of the row before."""
+  real, condition = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([0.1, 1.0, -1.0])
+  play = play_of(real=real, discriminate=lambda x: x[:, 0] * condition)._replace(condition=condition)
+  wanted = np.mean(np.log1p(np.exp([0.3, 1.0, -2.0])))
+  assert float(penalties.mismatched(0.5)(play)) == pytest.approx(0.5 * wanted, rel=1e-5)
+  with pytest.raises(ValueError, match="mismatched exchanges conditions"):
+    penalties.mismatched(1.0)(play._replace(condition=None))
+
+
+def test_captions_become_numbers_or_say_what_is_unknown():
+  vocabulary = ("a", "red", "bird", "blue")
+  np.testing.assert_array_equal(tokens.encode("A blue, bird!", vocabulary, 5), [2, 5, 4, 0, 0])
+  with pytest.raises(ValueError, match=r'unknown words "rad" \(nearest: "red"\), "brid" \(nearest: "bird"\)'):
+    tokens.encode("a rad brid", vocabulary, 5)
+  np.testing.assert_array_equal(tokens.encode("a rad brid", vocabulary, 5, unknown="ignore"), [2, 0, 0, 0, 0])
+  with pytest.raises(ValueError, match="no known word"):
+    tokens.encode("rad", vocabulary, 5, unknown="ignore")
+  with pytest.raises(ValueError, match="6 words, and 5 are the most"):
+    tokens.encode("a a a a a a", vocabulary, 5)
+
+
+def test_triangles_that_are_answered():
+  """True answers get the verifier's ceiling; moved ones are off by the way they moved; exchanged colours are seen."""
+  of = data.triangles(32, num_images=64, condition="edges", only={"texture": ("plain",), "size": ("large",)})
+  metric = metrics.triangle_answers(n=32)
+  targets = np.asarray(of.sample(jax.random.key(0), 32)["image"])
+  perfect = metric.perfect(context_of(of))
+  assert perfect["answer_triangle_ok_n32"] >= 0.95 and perfect["answer_vertex_px_n32"] == 0 == perfect["answer_swapped_n32"]
+  assert perfect["answer_all_five_n32"] == perfect["answer_miou_n32"] == 1 and set(perfect) == set(metric.identity(of))
+  moved, _, _ = scored(metric, of, lambda given, number: np.roll(targets, 1, axis=2))
+  assert moved["answer_vertex_px_n32"] == pytest.approx(1, abs=0.1) and moved["answer_fill_n32"] > 0.9
+  noise, _, _ = scored(metric, of, lambda given, number: np.clip(normal(0, *targets.shape), -1, 1))
+  assert noise["answer_triangle_ok_n32"] == 0 and noise["answer_miou_n32"] < 0.6
+  with pytest.raises(ValueError, match="triangle_answers reads answers about triangles, and small has none"):
+    metric.identity(small())

@@ -92,13 +92,13 @@ def answer_diversity(*, n: int = 100, outputs: int = 5, reference: Data | None =
   name = f"answer_diversity_o{outputs}_{ending(n, reference)}"
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:
-    inputs, _ = _pairs(context, reference, n)
-    answers = np.stack([_levels(_answers(context, inputs, reference, number)) for number in range(outputs)])
+    inputs, _ = pairs_of(context, reference, n)
+    answers = np.stack([_levels(answers_of(context, inputs, reference, number)) for number in range(outputs)])
     gaps = [np.abs(answers[i] - answers[j]).mean() for i in range(outputs) for j in range(i)]
     return {name: float(np.mean(gaps))}
 
   def identity(data: Data) -> dict[str, Identity]:
-    _given(data, reference, name)
+    input_shape(data, reference, name)
     return identity_of(data, (name,), n=n, reference=reference)
 
   return Metric(score, identity, perfect=lambda context: {})
@@ -121,23 +121,23 @@ def _compared(name: str, value: Values, n: int, reference: Data | None, floor: F
     return {titles[kind][part]: one for part, one in (found.items() if isinstance(found, dict) else [("", found)])}
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:
-    inputs, targets = _pairs(context, reference, n)
-    answers = _answers(context, inputs, reference, 0)
+    inputs, targets = pairs_of(context, reference, n)
+    answers = answers_of(context, inputs, reference, 0)
     return named("", answers, targets, inputs) | of_floor(context)
 
   def perfect(context: Context) -> dict[str, float]:
-    inputs, targets = _pairs(context, reference, n)
+    inputs, targets = pairs_of(context, reference, n)
     return named("", targets, targets, inputs) | of_floor(context)
 
   def of_floor(context: Context) -> dict[str, float]:
     if floor is None:
       return {}
-    inputs, targets = _pairs(context, reference, n)
-    return named(floor, FLOORS[floor](inputs, targets.shape[1:]), targets, inputs)
+    inputs, targets = pairs_of(context, reference, n)
+    return named(floor, floor_of(floor, inputs, targets), targets, inputs)
 
   def identity(data: Data) -> dict[str, Identity]:
     names = tuple(title for group in titles.values() for title in group.values())
-    given = _given(data, reference, name)
+    given = input_shape(data, reference, name)
     if not fits(tuple(data.shape), given):
       raise ValueError(f"{name} needs {needs}; {data.name} has inputs of shape {given} and images of {tuple(data.shape)}")
     if floor in ("copy", "nearest", "bicubic") and not (given == tuple(data.shape) if floor == "copy" else _smaller(tuple(data.shape), given)):
@@ -149,7 +149,7 @@ def _compared(name: str, value: Values, n: int, reference: Data | None, floor: F
   return Metric(score, identity, perfect=perfect)
 
 
-def _given(data: Data, reference: Data | None, name: str) -> tuple[int, ...]:
+def input_shape(data: Data, reference: Data | None, name: str) -> tuple[int, ...]:
   """The shape of one input. ValueError: the data, or the reference, has none, or unlike ones."""
   shapes = [one.abstract(1).get("condition") for one in (data, *([] if reference is None else [reference]))]
   for one, found in zip((data, reference), shapes, strict=False):
@@ -159,7 +159,7 @@ def _given(data: Data, reference: Data | None, name: str) -> tuple[int, ...]:
   return tuple(shapes[0].shape[1:])  # type: ignore[union-attr]
 
 
-def _pairs(context: Context, reference: Data | None, n: int) -> tuple[np.ndarray, np.ndarray]:
+def pairs_of(context: Context, reference: Data | None, n: int) -> tuple[np.ndarray, np.ndarray]:
   """n fixed inputs, and their targets."""
   data = context.data if reference is None else reference
   key = ("pairs", id(data), n)
@@ -169,7 +169,7 @@ def _pairs(context: Context, reference: Data | None, n: int) -> tuple[np.ndarray
   return context.memory[key]
 
 
-def _answers(context: Context, inputs: np.ndarray, reference: Data | None, number: int) -> np.ndarray:
+def answers_of(context: Context, inputs: np.ndarray, reference: Data | None, number: int) -> np.ndarray:
   """What the generator makes of them, computed once; where it is not finite, grey."""
   if context.answer is None:
     raise ValueError("scores of answers need a generator that is given conditions")
@@ -178,6 +178,11 @@ def _answers(context: Context, inputs: np.ndarray, reference: Data | None, numbe
     made = np.asarray(context.answer(inputs, number), np.float32)
     context.seen[key] = np.where(finite_rows(made)[:, None, None, None], made, np.float32(0))
   return context.seen[key]
+
+
+def floor_of(floor: str, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+  """What the floor answers to these inputs, like the targets."""
+  return FLOORS[floor](inputs, targets.shape[1:])
 
 
 def _levels(images: np.ndarray) -> np.ndarray:

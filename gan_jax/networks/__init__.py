@@ -10,11 +10,12 @@ from gan_jax.networks.patch import multiscale_discriminator, patch_discriminator
 from gan_jax.networks.r3gan import r3gan_discriminator, r3gan_generator
 from gan_jax.networks.resnet import resnet_discriminator, resnet_generator
 from gan_jax.networks.superresolution import superresolution_generator
-from gan_jax.networks.unet import unet_generator
+from gan_jax.networks.text import captioned
+from gan_jax.networks.unet import filled, unet_generator
 from gan_jax.networks.virtual import virtual_batch
 
 __all__ = [
-  "dcgan_discriminator", "dcgan_generator", "leaky_relu", "minibatch_discrimination", "minibatch_stddev", "mlp",
+  "captioned", "dcgan_discriminator", "dcgan_generator", "filled", "leaky_relu", "minibatch_discrimination", "minibatch_stddev", "mlp",
   "multiscale_discriminator", "patch_discriminator", "r3gan_discriminator", "r3gan_generator", "recognition", "resnet_discriminator",
   "resnet_generator", "superresolution_generator", "unet_generator", "virtual_batch",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.calls import on_axis
 from gan_jax.networks import settings
 from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.normalization import Norm
@@ -47,6 +48,29 @@ class Generator(nn.Module):
       if number:
         x = jnp.concatenate([Norm(self.norm, self.dtype)(x, told), level], axis=-1)
     return self.final(settings.whole(x))
+
+
+class Filled(nn.Module):
+  """See `filled`."""
+
+  of: nn.Module
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, z: Array, condition: Array, *, train: bool) -> Array:
+    made = on_axis(self.of, self.axis_name).clone(parent=self, name="network")(z, condition, train=train)
+    if condition.shape != (*made.shape[:3], made.shape[3] + 1):
+      raise ValueError(f"filled needs images with a hole and a map of it (data.hole); the data's condition is of shape {condition.shape[1:]}")
+    hole = condition[..., -1:]
+    return hole * made + (1 - hole) * condition[..., :-1]
+
+
+def filled(of: nn.Module) -> Filled:
+  """What the generator `of` makes, in the hole alone: known pixels stay as they are given. The condition is that of `data.hole`.
+
+  D and all terms meet the whole, so the seams count. Raises a ValueError, when called, for another condition.
+  """
+  return Filled(of)
 
 
 def unet_generator(
@@ -90,4 +114,4 @@ def unet_generator(
   )
 
 
-__all__ = ["unet_generator"]
+__all__ = ["filled", "unet_generator"]

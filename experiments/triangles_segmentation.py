@@ -1,0 +1,28 @@
+"""Which texture and which colour in every pixel: is the picture of it right, pixel by pixel and corner by corner?
+
+Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) and pix2pixHD (Wang et al., 2018, arXiv:1711.11585) on triangles.
+  data        50,000 triangles, 32x32, [-1, 1]; condition: twelve maps, six textures of the background and six fills. What it leaves open: the
+              background's colour, the shades, the phase of a texture
+  players     G U-Net, 4x4 convolutions 32 64 128 128 down and up, instance normalisation, no latent; D patches of 28 pixels, 4x4 convolutions
+              of stride 2 with 32 and 64 maps, the condition beside the image; Adam 2e-4 (.5, .999); batch 32; 8,000 rounds; average .999
+  arms        L1 alone; L1 * 100 with the non-saturating game (pix2pix); least squares on two scales with layers matched (pix2pixHD)
+  evaluation  500 maps of the test split: PSNR, SSIM, and what the verifier reads: triangles, corners (pixels from the true ones), masks, attributes
+
+  gan-jax run --config=experiments/triangles_segmentation.py --workdir=runs/triangles_segmentation               3 seeds, 3 arms: wants a GPU
+  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   half the maps, 2,000 rounds, 2 arms
+"""
+
+from _translation import paired
+from ml_collections import ConfigDict
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  held_out = {"name": "gan_jax.data:triangles", "size": 32, "split": "test", "condition": "segmentation"}
+  scores = {"n": 500, "reference": held_out}
+  return paired(
+    arg,
+    "Which texture and which colour in every pixel: is the picture of it right, pixel by pixel and corner by corner?",
+    {"name": "triangles", "size": 32, "condition": "segmentation"},
+    {"triangle_answers": scores, "psnr": scores, "ssim": scores},
+    prior={"name": "nothing"},
+  )

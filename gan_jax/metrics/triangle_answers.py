@@ -1,0 +1,79 @@
+"""Answers about triangles, read by the verifier: is the triangle that was asked for there, and where it was asked for?"""
+
+import numpy as np
+
+from gan_jax.data.base import Data
+from gan_jax.data.triangles.attributes import NAMES
+from gan_jax.data.triangles.verifier import Verdict, mattes, verify, vertex_error
+from gan_jax.metrics.answers import FLOORS, Floor, answers_of, floor_of, pairs_of
+from gan_jax.metrics.base import Context, Identity, Metric, ending, identity_of, whole
+
+FILL, BACKGROUND = NAMES.index("fill"), NAMES.index("background")
+
+
+def triangle_answers(*, n: int = 500, reference: Data | None = None, floor: Floor | None = None) -> Metric:
+  """What the verifier reads in answers to n inputs, beside what it reads in their targets. All over all answers, valid or not.
+
+    triangle_ok, background_ok   share of answers that show a triangle, and a background of one colour
+    vertex_px, vertex_px_mean    median and mean distance to the target's corners, in pixels (root mean square over the three)
+    miou                         mean intersection over union of subject and background (mattes over 1/2)
+    type, size, fill, background, texture, all_five    share whose attribute is the target's
+    swapped                      share with the target's two colours exchanged
+
+  As "answer_vertex_px_n500", and of the floor "answer_vertex_px_bicubic_n500". A perfect sampler answers with the target, and gets the verifier's
+  own ceiling. What an input leaves open (colours, of edges) is right by chance alone.
+
+  ValueError: data that are no triangles, or without a condition.
+  """
+  whole("n", n)
+  if floor is not None and floor not in FLOORS:
+    raise ValueError(f"triangle_answers: floor {floor!r}; one of: {', '.join(FLOORS)}")
+  kinds = ("triangle_ok", "background_ok", "vertex_px", "vertex_px_mean", "miou", *NAMES, "all_five", "swapped")
+  title = lambda kind, of: f"answer_{kind}{of and '_' + of}_{ending(n, reference)}"
+
+  def values(answers: np.ndarray, targets: np.ndarray, context: Context, of: str) -> dict[str, float]:
+    data = context.data if reference is None else reference
+    key = ("verdict", id(data), n)
+    if key not in context.memory:
+      context.memory[key] = verify(targets), mattes(targets) > 0.5
+    truth, mask = context.memory[key]
+    found: Verdict = verify(answers)
+    distance = vertex_error(found.vertices, truth.vertices)
+    same = found.attributes == truth.attributes
+    swapped = (found.attributes[:, FILL] == truth.attributes[:, BACKGROUND]) & (found.attributes[:, BACKGROUND] == truth.attributes[:, FILL])
+    own = mattes(answers) > 0.5
+    every = {
+      "triangle_ok": found.triangle_ok.mean(), "background_ok": found.background_ok.mean(), "vertex_px": np.median(distance),
+      "vertex_px_mean": distance.mean(), "miou": (overlap(own, mask) + overlap(~own, ~mask)).mean() / 2,
+      **dict(zip(NAMES, same.mean(axis=0), strict=True)), "all_five": same.all(axis=1).mean(), "swapped": swapped.mean(),
+    }  # fmt: skip
+    return {title(kind, of): float(every[kind]) for kind in kinds}
+
+  def of_floor(context: Context) -> dict[str, float]:
+    if floor is None:
+      return {}
+    inputs, targets = pairs_of(context, reference, n)
+    return values(floor_of(floor, inputs, targets), targets, context, floor)
+
+  def score(samples: np.ndarray, context: Context) -> dict[str, float]:
+    inputs, targets = pairs_of(context, reference, n)
+    return values(answers_of(context, inputs, reference, 0), targets, context, "") | of_floor(context)
+
+  def perfect(context: Context) -> dict[str, float]:
+    _, targets = pairs_of(context, reference, n)
+    return values(targets, targets, context, "") | of_floor(context)
+
+  def identity(data: Data) -> dict[str, Identity]:
+    for one in (data, *([] if reference is None else [reference])):
+      if "condition" not in one.abstract(1) or not one.name.endswith("triangles"):
+        raise ValueError(f"triangle_answers reads answers about triangles, and {one.name} has none, or no condition")
+    names = tuple(title(kind, of) for of in ("", *([floor] if floor else [])) for kind in kinds)
+    return identity_of(data, names, n=n, reference=reference, floor=floor)
+
+  return Metric(score, identity, perfect=perfect)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """Intersection over union of masks [N, H, W], [N]; 1 where both are empty."""
+  union = (a | b).sum(axis=(1, 2))
+  return np.where(union, (a & b).sum(axis=(1, 2)) / np.maximum(union, 1), 1.0)
