@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.data.base import Batch, Data, Rows, count, pixels, uniform
-from gan_jax.data.triangles.attributes import ATTRIBUTES, HUES, NAMES, TEXTURES, Pairs, attribute, combinations
+from gan_jax.data.base import Assignment, Batch, Data, Modes, Rows, count, pixels, uniform
+from gan_jax.data.triangles.attributes import ATTRIBUTES, HUES, NAMES, TEXTURES, Pairs, attribute, bins, combinations
 from gan_jax.data.triangles.captions import VOCABULARY
 from gan_jax.data.triangles.renderer import parameters, render
+from gan_jax.data.triangles.verifier import Verdict, verify
 
 VERSION = 1  # of the renderer: identities hang on it
 SPLITS = {"train": 50_000, "val": 5_000, "test": 5_000}
@@ -23,7 +24,7 @@ Condition = Literal["class", "caption", "edges", "mask", "segmentation", "backgr
 
 def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] = "train", *, condition: Condition | None = None,
               label: Sequence[str] = ("type",), only: Mapping[str, Sequence[str]] | None = None, pairs: Pairs = "all",
-              num_images: int | None = None) -> Data:
+              num_images: int | None = None, modes: Sequence[str] | None = None) -> Data:
   """Triangles of four types, three sizes and six colours on backgrounds of five other colours and six textures; 2,160 combinations, each alike.
 
   Images are [n, size, size, 3] in [-1, 1], of 256 levels; all sizes draw the same records. Image i of a split is rendered from the key of the split
@@ -43,6 +44,8 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
   only: what attributes are restricted to, {"texture": ("plain",), "size": ("large",)}.
   pairs: "seen" leaves four pairs of fill and texture out, "held_out" has them alone (`attributes.HELD_OUT`).
   num_images: of the split, instead of the number above.
+  modes: the attributes whose combinations are the modes, ("type", "size", "fill") for 72 of them, as the verifier reads them in samples. A sample is
+    of high quality if it shows a triangle of one of them: nearly all true images do (`verifier.verify`).
 
   ValueError: no such split, condition, attribute or value.
 
@@ -58,13 +61,16 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
     raise ValueError("num_images is for a split of so many images; the stream has no end")
   allowed, made = combinations(only, pairs), _made(condition, tuple(label))
   num_classes = int(np.prod([len(attribute(name)) for name in label])) if condition == "class" else None
-  shape, told = (size, size, 3), VOCABULARY if condition == "caption" else ()
+  shape, told, known = (size, size, 3), VOCABULARY if condition == "caption" else (), None
+  if modes is not None:
+    reading = Reading(allowed, tuple(modes), tuple(label))
+    known = Modes(reading.law, reading, quality=1.0)
 
   if split == "stream":
     def draw(table: Any, key: Array, n: int) -> Batch:
       return _batch(_drawn(jax.random.split(key, n), allowed, size, made))
 
-    return Data("triangles", shape, draw, None, (-1.0, 1.0), num_classes=num_classes, vocabulary=told)
+    return Data("triangles", shape, draw, known, (-1.0, 1.0), num_classes=num_classes, vocabulary=told)
 
   number = count("num_images", SPLITS[split] if num_images is None else num_images)
   own = hashlib.sha256(repr((VERSION, split, number, size, allowed.tolist(), condition, tuple(label))).encode()).hexdigest()
@@ -75,7 +81,35 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
   def draw_split(table: Any, key: Array, n: int) -> Batch:
     return _batch(_drawn(_keys(split, rows.index(key, n)), allowed, size, made))
 
-  return Data("triangles", shape, draw_split, None, (-1.0, 1.0), rows=rows, num_classes=num_classes, vocabulary=told)
+  return Data("triangles", shape, draw_split, known, (-1.0, 1.0), rows=rows, num_classes=num_classes, vocabulary=told)
+
+
+class Reading:
+  """`Modes.assign` of triangles: what the verifier reads in samples. `law` [K] are the probabilities of the modes that occur."""
+
+  def __init__(self, allowed: np.ndarray, modes: tuple[str, ...], label: tuple[str, ...]):
+    self.allowed, self.modes, self.label = allowed, modes, label
+    for name in modes:
+      attribute(name)
+    if not modes:
+      raise ValueError("modes: one attribute at least, such as (\"type\",)")
+    self._held, counts = np.unique(bins(allowed, modes), return_counts=True)
+    self.law = counts / len(allowed)
+    self._last: tuple[bytes, Verdict] | None = None
+
+  def __call__(self, samples: np.ndarray) -> Assignment:
+    found = self.verdict(samples)
+    number = bins(found.attributes, self.modes)
+    place = np.minimum(np.searchsorted(self._held, number), len(self._held) - 1)  # a neighbour, of one that does not occur
+    return Assignment(place, found.triangle_ok & (self._held[place] == number), None)
+
+  def verdict(self, samples: np.ndarray) -> Verdict:
+    """`verify(samples)`; that of the last samples is kept, for modes and metrics look at the same."""
+    given = np.ascontiguousarray(samples, np.float32)
+    key = hashlib.sha256(given.data).digest()
+    if self._last is None or self._last[0] != key:
+      self._last = key, verify(given)
+    return self._last[1]
 
 
 class Rendered:
@@ -126,6 +160,14 @@ class Rendered:
     padded = np.concatenate([index, np.zeros(-len(index) % CHUNK or (0 if len(index) else CHUNK), index.dtype)])
     parts = [jax.tree.map(np.asarray, program(padded[start : start + CHUNK])) for start in range(0, len(padded), CHUNK)]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(index)], *parts)
+
+
+def stream(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
+  """n images that are in no split of `data`, of the same combinations: "image" [n, H, W, 3] in [-1, 1], "attributes" and "vertices"."""
+  assert data.modes is not None and isinstance(data.modes.assign, Reading)
+  made = _drawn(jax.random.split(jax.random.fold_in(jax.random.key(seed), 2718), n), data.modes.assign.allowed, data.shape[0],
+                lambda made: {"attributes": made["attributes"], "vertices": made["vertices"]})  # fmt: skip
+  return {"image": np.asarray(pixels(made["image"])), **jax.tree.map(np.asarray, made["condition"])}
 
 
 def _keys(split: str, index: Array) -> Array:
