@@ -347,10 +347,10 @@ def test_run_hands_over_what_it_checked(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(train, "run", lambda resolved, workdir, quiet, **how: seen.append((resolved, workdir, quiet, how)))
   monkeypatch.setattr(cli, "_print_comparison", lambda directories: None)
   monkeypatch.setattr("gan_jax.lab.cache.compile_to_disk", lambda: None)
-  code, _, err = main(capsys, "run", f"--config={write(tmp_path)}:quick", "--workdir", "w", "--quiet", "--arms=hinge", "--tensorboard")
+  code, _, err = main(capsys, "run", f"--config={write(tmp_path)}:quick", "--workdir", "w", "--quiet", "--arms=hinge", "--tensorboard", "--strict")
   assert code == 0, err
   ((resolved, workdir, quiet, how),) = seen
-  assert how == {"strategy": "auto", "tensorboard": True}
+  assert how.items() >= {"strategy": "auto", "tensorboard": True, "strict": True, "allow": [], "max_seconds": None}.items()
   assert (list(resolved.arms), resolved.base.num_steps, workdir, quiet) == (["hinge"], 40, "w", True)
 
 
