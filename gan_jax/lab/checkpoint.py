@@ -121,7 +121,7 @@ class Checkpoints:
       template: arrays or `jax.ShapeDtypeStruct`s; None takes the checkpoint as it is, in plain dicts and lists.
       step: a round, "best", or None for the newest. If the newest is broken, the newest whole one is taken, with a warning.
       strict: a broken newest one is an error.
-      added: entries of the template that came with this format; the tree of an older checkpoint lacks them.
+      added: entries of the template that older checkpoints lack; then the tree lacks them.
 
     Raises:
       CheckpointError: what was asked for is not there or broken, all are, or they hold a state of another shape, config or format.
@@ -133,7 +133,7 @@ class Checkpoints:
         raise CheckpointError(f"{self.folder}: holds no whole checkpoint, only {', '.join(self._remains())}; remove the folder to start anew")
       return None
     chosen = [self._find(step)] if step is not None else found[-1:] if strict else found[::-1]
-    problems = []
+    problems: list[str] = []
     for number in chosen:
       try:
         tree = self._read(number, template, added)
@@ -231,8 +231,9 @@ class Checkpoints:
       raise CheckpointError(f"{where}: format {version}, of a newer gan_jax; this one reads formats up to {FORMAT}")
     if self.configs and manifest.get("config") and manifest["config"] not in self.configs:
       raise CheckpointError(f"{where}: trained with another config ({manifest['config'][:8]} there, {self.configs[0][:8]} here)")
-    if version < FORMAT and added:
-      template = {name: part for name, part in template.items() if name not in added}
+    if added:
+      held = {name.partition("/")[0] for name in leaves}
+      template = {name: part for name, part in template.items() if name not in added or name in held}
     shapes = None if template is None else jax.tree.map(_shape_on_host, template)
     if leaves and shapes is not None:
       _compare(where, leaves, {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in _named(shapes)})

@@ -63,14 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   resolved = _load(options, overrides)
-  from gan_jax.lab import cache, distributed, train
+  from gan_jax.lab import cache, distributed, machine, train
 
+  machine.ask(options.platform, deterministic=options.deterministic)
   distributed.start(options.coordinator, options.num_processes, options.process_id)
+  machine.check(options.platform)
   cache.compile_to_disk()
   allow = [name for names in options.allow_config_change for name in names.split(",")]
   path = train.run(
     resolved, options.workdir, quiet=options.quiet, strategy=options.strategy, tensorboard=options.tensorboard,
-    max_seconds=options.max_seconds, strict=options.strict, allow=allow,
+    max_seconds=options.max_seconds, strict=options.strict, allow=allow, watchdog=options.watchdog, watchdog_abort=options.watchdog_abort,
   )  # fmt: skip
   if distributed.first():
     _print_comparison([options.workdir])
@@ -281,6 +283,10 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     help="how seeds and batches lie on the devices; auto: sharded over accelerators, otherwise one device",
   )
   commands["run"].add_argument("--max-seconds", metavar="N", type=_positive, help="stop then, with everything saved and exit code 75")
+  commands["run"].add_argument("--platform", choices=("cpu", "gpu", "tpu"), help="refuse to run on anything else; the fastest there is by default")
+  commands["run"].add_argument("--deterministic", action="store_true", help="deterministic operations on a GPU; environment.json says so")
+  commands["run"].add_argument("--watchdog", metavar="N", type=_positive, help="after N seconds without progress, print where all threads are")
+  commands["run"].add_argument("--watchdog-abort", action="store_true", help="and end the process, with exit code 1: the same command goes on")
   commands["run"].add_argument("--strict", action="store_true", help="a broken checkpoint is an error, even where there is an older one")
   commands["run"].add_argument(
     "--allow-config-change", metavar="KEY,KEY", action="append", default=[], help="go on although these settings are not those of the run in DIR"

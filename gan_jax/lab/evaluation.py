@@ -50,8 +50,10 @@ def evaluate(
     scoring.standards(folder, {arm: one.experiment for arm, one in trained.items()}, resolved.base.evaluation)
     for arm, one in trained.items():
       compiled, keys = program(one.experiment), seed_keys(one.seeds)
-      scoring.score(arm, one.experiment, one.config, one.states, compiled, keys, folder / "arms" / arm, resolved.experiment, one.step)
-      rundir.write_json(folder / "arms" / arm / "status.json", _status(Path(directory) / "arms" / arm, one, asked=step is not None))
+      status = _status(Path(directory) / "arms" / arm, one, asked=step is not None)
+      failed = {int(seed) for seed in status.get("failed_seeds") or {}}
+      scoring.score(arm, one.experiment, one.config, one.states, compiled, keys, folder / "arms" / arm, resolved.experiment, one.step, failed)
+      rundir.write_json(folder / "arms" / arm / "status.json", status)
       rundir.join_rows(folder)
   return folder
 
@@ -65,7 +67,7 @@ def _status(folder: Path, trained: stored.Trained, *, asked: bool) -> dict[str, 
   done = asked or trained.step >= configs.as_dict(trained.config)["num_steps"]
   own = {"status": "done" if done else "unfinished", "step": trained.step, "num_steps": trained.config.num_steps, "seeds": list(trained.seeds)}
   seen = trained.step * trained.experiment.round_size
-  kept = {key: held[key] for key in ("parameters", "seconds_per_seed_round", "compile_seconds", "warnings") if key in held}
+  kept = {key: held[key] for key in ("parameters", "seconds_per_seed_round", "compile_seconds", "warnings", "failed_seeds") if key in held}
   return {"arm": trained.name, **own, "samples_seen": seen, **kept}
 
 

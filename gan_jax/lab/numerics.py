@@ -76,6 +76,12 @@ def told(skipped: Mapping[str, Array], shapes: core.GanState, seeds: Sequence[in
   return notes, stopped
 
 
+def counts(skipped: Mapping[str, Array]) -> dict[str, np.ndarray]:
+  """Turns skipped so far, `[S]`, of the players that have any: for the log."""
+  turns = {player: np.asarray(count)[:, 0] for player, count in skipped.items()}
+  return {f"{player}/skipped": count for player, count in turns.items() if count.any()}
+
+
 def arrays(shapes: core.GanState, player: str) -> list[str]:
   """Names of the arrays that `GanState.skipped` numbers: the loss, the gradient, and what the turn would have left."""
   fields = ("params", "model_state", "opt_state", "ema")

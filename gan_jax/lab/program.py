@@ -13,7 +13,7 @@ from gan_jax import core
 from gan_jax.core import PyTree
 from gan_jax.data import stream
 from gan_jax.data.base import Data, DataFormatError, abstract_examples
-from gan_jax.lab import resolve, strategy
+from gan_jax.lab import numerics, resolve, strategy
 from gan_jax.lab.errors import DataError, GanJaxError, blame
 
 SLICE = 1000  # examples a convolutional generator draws at once
@@ -48,7 +48,7 @@ def program(experiment: resolve.Experiment, layout: strategy.Layout | None = Non
   data, size = experiment.data, experiment.round_size
   whole = core.build(experiment.game)
   plain = layout.axis_name is None and layout.spread is None
-  step = whole.step if plain else core.build(experiment.place(layout.axis_name, layout.spread)).step
+  game = experiment.game if plain else experiment.place(layout.axis_name, layout.spread)
   spread = layout.spread or (lambda rows: rows)
 
   def drawn(table: PyTree, state: core.GanState, keys: Keys) -> core.Batch:
@@ -63,21 +63,30 @@ def program(experiment: resolve.Experiment, layout: strategy.Layout | None = Non
   batch_of = streamed if data.streamed else drawn
   feed_axis = 0 if data.streamed else None
 
-  def advance_one(
-    state: core.GanState, totals: dict[str, Array], keys: Keys, feed: PyTree, rounds: Array
-  ) -> tuple[core.GanState, dict[str, Array]]:
-    # The number of rounds is an argument, so that a last, shorter stretch is the same program.
-    def body(number: Array, carry: tuple) -> tuple:
-      state, logs = step(carry[0], batch_of(feed, carry[0], keys), keys["run"])
-      return state, jax.tree.map(jnp.add, carry[1], logs)
+  def advance_by(game: core.Game) -> numerics.Advance:
+    step = core.build(game).step
 
-    return lax.fori_loop(0, rounds, body, (state, totals))
+    def advance_one(
+      state: core.GanState, totals: dict[str, Array], keys: Keys, feed: PyTree, rounds: Array
+    ) -> tuple[core.GanState, dict[str, Array]]:
+      # The number of rounds is an argument, so that a last, shorter stretch is the same program.
+      def body(number: Array, carry: tuple) -> tuple:
+        state, logs = step(carry[0], batch_of(feed, carry[0], keys), keys["run"])
+        return state, jax.tree.map(jnp.add, carry[1], logs)
+
+      return lax.fori_loop(0, rounds, body, (state, totals))
+
+    return advance_one
 
   def totals(num_seeds: int) -> dict[str, np.ndarray]:
     shapes = jax.eval_shape(lambda state, batch, key: whole.step(state, batch, key)[1], experiment.shapes, data.abstract(size), jax.random.key(0))
     return {name: np.zeros((num_seeds, *log.shape), log.dtype) for name, log in shapes.items()}
 
-  advance = layout.compile(strategy.each_seed(advance_one, how, (0, 0, 0, feed_axis, None)), feed_axis)
+  over_seeds = lambda advance: strategy.each_seed(advance, how, (0, 0, 0, feed_axis, None))
+  advance = layout.compile(over_seeds(advance_by(game)), feed_axis)
+  if game.patience is not None:
+    fast = layout.compile(over_seeds(numerics.with_verdict(advance_by(game._replace(patience=None)))), feed_axis, ())
+    advance = numerics.careful(fast, advance, layout.fetch)
   return Program(layout, how, _init(data, size, whole), totals, advance, _conditions(data), _sample(experiment, whole, how))
 
 

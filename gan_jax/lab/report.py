@@ -30,7 +30,7 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
   would see of a perfect sampler), primary (the metric that decides failure and is tested), threshold (a seed below it has
   failed), measured (the values of evaluation.metrics), perfect {metric: value},
     arms {arm: {"raw/modes_tquarter": {seeds, values, mean, sd, median, ci95}}},
-    info {arm: {status ("done", "failed", "unfinished"), error, label, warnings, seeds, missing_seeds,
+    info {arm: {status ("done", "failed", "unfinished"), error, label, warnings, seeds, missing_seeds, failed_seeds {seed: why},
                 parameters {player: n}, samples_seen, rounds, num_steps, cost_per_round, relative_cost, compile_seconds,
                 failure {weights: {failures, n, rate, wilson}},
                 test {weights: {baseline, pairs, difference, p, p_holm}}}}.

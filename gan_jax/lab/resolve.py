@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from gan_jax import core, views
@@ -23,6 +24,7 @@ from gan_jax.lab.errors import DataError, GanJaxError, UsageError, nearest
 from gan_jax.lab.lookup import Call
 from gan_jax.lab.schema import OPEN, Plain
 from gan_jax.metrics.base import Metric
+from gan_jax.transforms import skip_not_finite
 
 SLOTS = (
   "generator",
@@ -80,7 +82,7 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
     game = lookup.make(plan.game, given)
     for call in plan.transforms:
       game = lookup.make(call, position=(game,))
-    return game
+    return game if game.patience is not None else skip_not_finite(game)
 
   game = place(None, None)
   players = {name: None for name in slots.get("optimizers", {}) if name not in game.players}
@@ -242,6 +244,12 @@ def _make_metrics(section: str) -> dict[str, Metric]:
 
 @functools.lru_cache(maxsize=8)
 def load_data(section: str) -> Data:
-  """Arms share their data: it is built once for each distinct section."""
+  """Arms share their data: it is built once for each distinct section. DataError: its table holds NaN or an infinity."""
   values = as_dict(from_json(json.loads(section)))
-  return lookup.make(lookup.prepare("data", values, "data", {"cache"}), {"cache": ArrayCache("data")})
+  data = lookup.make(lookup.prepare("data", values, "data", {"cache"}), {"cache": ArrayCache("data")})
+  for path, leaf in jax.tree_util.tree_leaves_with_path(data.table):
+    if np.asarray(leaf).dtype.kind == "f" and not np.isfinite(leaf).all():
+      place = tuple(int(i) for i in np.argwhere(~np.isfinite(leaf))[0])
+      name = jax.tree_util.keystr(path, simple=True, separator=".")
+      raise DataError(f"data: {data.name}: training data {name}{list(place)} is {np.asarray(leaf)[place]}; leave the example out, or mend it")
+  return data

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def read_run(directory: str | os.PathLike) -> Run:
     directory=directory,
     config=config,
     environment=_read_json(directory / "environment.json"),
-    perfect={name: float(value) for name, value in _read_json(directory / "perfect.json").items()},
+    perfect=_numbers(directory / "perfect.json"),
     values=values,
     status={folder.name: _read_json(folder / "status.json") for folder in folders},
     curves={folder.name: read_curves(folder / "metrics.jsonl") for folder in folders},
@@ -76,8 +76,8 @@ def read_results(path: Path) -> dict[str, dict[str, dict[int, float]]]:
   steps: dict[tuple, int] = {}
   if not path.is_file():
     return table
-  with path.open(newline="") as file:
-    for line, row in enumerate(csv.DictReader(file), start=2):
+  with path.open(newline="", errors="replace") as file:
+    for line, row in enumerate(_rows(path, file), start=2):
       try:
         arm, name, seed = row["arm"], f"{row['weights']}/{row['metric']}", int(row["seed"])
         step, value = int(row["step"]), float(row["value"])
@@ -91,6 +91,13 @@ def read_results(path: Path) -> dict[str, dict[str, dict[int, float]]]:
   return table
 
 
+def _rows(path: Path, file: TextIO) -> Iterator[dict[str, str]]:
+  try:
+    yield from csv.DictReader(file)
+  except csv.Error as error:
+    raise UsageError(f"{path} is not a table ({error})") from error
+
+
 def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
   """The modes of the raw weights over time, seed -> (steps, modes).
 
@@ -102,7 +109,7 @@ def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
       try:
         row = json.loads(line)
         seed, step, modes = int(row["seed"]), int(row["step"]), float(row["modes"])
-      except (ValueError, KeyError, TypeError):
+      except (ValueError, KeyError, TypeError, RecursionError):
         continue
       if row.get("weights", "raw") == "raw":
         curves.setdefault(seed, {})[step] = modes
@@ -119,10 +126,20 @@ def _data(section: Mapping[str, Any] | None) -> Data | None:
     return None
 
 
+def _numbers(path: Path) -> dict[str, float]:
+  try:
+    return {name: float(value) for name, value in _read_json(path).items()}
+  except (TypeError, ValueError) as error:
+    raise UsageError(f"{path} holds something else than numbers ({str(error)[:80]})") from error
+
+
 def _read_json(path: Path) -> dict[str, Any]:
   if not path.is_file():
     return {}
   try:
-    return json.loads(path.read_text())
-  except ValueError as error:
-    raise UsageError(f"{path} is not JSON ({error})") from error
+    held = json.loads(path.read_text())
+  except (ValueError, RecursionError) as error:
+    raise UsageError(f"{path} is not JSON ({str(error)[:80]})") from error
+  if not isinstance(held, dict):
+    raise UsageError(f"{path} holds {type(held).__name__}, not the settings or results of a run")
+  return held

@@ -126,7 +126,11 @@ def append(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-  return json.loads(path.read_text())
+  """ValueError: it is no JSON."""
+  try:
+    return json.loads(path.read_text())
+  except RecursionError:
+    raise ValueError("nested too deeply") from None
 
 
 def write_rows(path: Path, rows: Sequence[tuple]) -> None:

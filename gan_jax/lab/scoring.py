@@ -1,7 +1,7 @@
 """What an arm leaves behind: the scores of its final evaluation, and pictures of its samples and of their nearest training images."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,9 +45,10 @@ def standards(directory: Path, experiments: Mapping[str, resolve.Experiment], ev
 
 def score(
   name: str, experiment: resolve.Experiment, config: ConfigDict, states: core.GanState, compiled: Program, keys: dict, folder: Path, title: str,
-  step: int | None = None,
+  step: int | None = None, failed: Collection[int] = (),
 ) -> None:  # fmt: skip
-  """The final evaluation, of raw and averaged weights, at round `step` (the last one by default): FOLDER/results.csv, and in FOLDER/samples
+  """The final evaluation, of raw and averaged weights, at round `step` (the last one by default): FOLDER/results.csv, without the seeds that failed,
+  and in FOLDER/samples
   final.npz (what the report shows), final_seedN.png, answers_seedN.png (of a generator that is given images) and training.gif."""
   evaluation, seeds, data = config.evaluation, configs.seeds(config), experiment.data
   given = compiled.conditions(keys["evaluate"], evaluation.num_samples)
@@ -61,7 +62,8 @@ def score(
         conditions=None if classes is None else classes[number], **_halves(experiment, chosen, number),
         answer=_answer(data, compiled, chosen, keys["evaluate"], number),
       )  # fmt: skip
-      rows += [(title, name, seed, step or config.num_steps, weights, metric, repr(float(value))) for metric, value in values.items()]
+      if seed not in failed:
+        rows += [(title, name, seed, step or config.num_steps, weights, metric, repr(float(value))) for metric, value in values.items()]
       all_counts += [counts] if weights == "raw" else []
     raw = samples if weights == "raw" else raw
   kept = _kept(raw, data, classes).astype(np.float32)

@@ -27,11 +27,11 @@ NAMES = ("auto", "jit", "pmap", "sharded")
 class Layout(NamedTuple):
   """One way to lay `advance(states, totals, keys, feed, rounds) -> (states, totals)` over devices.
 
-  `compile(advance, feed_axis)` is that function over all devices (`feed_axis` is 0 where the feed belongs to seeds, None where it is for all),
-  jitted, its states and totals donated. The game that it plays is made with `axis_name` and `spread`: within the program, `spread(rows)` makes of
-  the rows of a global batch those of this device. `place`, `stream` and `replicate` put what is `[S, ...]`, the examples
-  `[S, rounds, n, ...]` of streamed data, and what is for all, where the program expects it; `fetch` brings what is `[S, ...]` back to one device of
-  this process.
+  `compile(advance, feed_axis, donated)` is that function over all devices, jitted (`feed_axis` is 0 where the feed belongs to seeds, None where it
+  is for all; `donated` are arguments, the states and totals by default). The game that it plays is made with `axis_name` and `spread`: within the
+  program, `spread(rows)` makes of the rows of a global batch those of this device. `place`, `stream` and `replicate` put what is `[S, ...]`, the
+  examples `[S, rounds, n, ...]` of streamed data, and what is for all, where the program expects it; `fetch` brings what is `[S, ...]` back to one
+  device of this process.
   """
 
   strategy: str
@@ -39,7 +39,7 @@ class Layout(NamedTuple):
   share: int  # so many devices hold one batch between them
   axis_name: str | None
   spread: Callable[[PyTree], PyTree] | None
-  compile: Callable[[Callable[..., Any], int | None], Callable[..., Any]]
+  compile: Callable[..., Callable[..., Any]]
   place: Callable[[PyTree], PyTree]
   stream: Callable[[PyTree], PyTree]
   replicate: Callable[[PyTree], PyTree]
@@ -50,7 +50,8 @@ def jit(num_seeds: int = 1, devices: Sequence[Any] | None = None) -> Layout:
   """Everything on one device."""
   del num_seeds, devices
   same = lambda tree: tree
-  return Layout("jit", 1, 1, None, None, lambda advance, feed_axis: jax.jit(advance, donate_argnums=(0, 1)), same, same, same, same)
+  compile = lambda advance, feed_axis, donated=(0, 1): jax.jit(advance, donate_argnums=donated)
+  return Layout("jit", 1, 1, None, None, compile, same, same, same, same)
 
 
 def pmap(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
@@ -61,10 +62,10 @@ def pmap(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
   everywhere = NamedSharding(Mesh(np.asarray(local), (AXIS,)), PartitionSpec())
   put = lambda tree: distributed.put(tree, everywhere)
 
-  def compile(advance: Callable[..., Any], feed_axis: int | None) -> Callable[..., Any]:
+  def compile(advance: Callable[..., Any], feed_axis: int | None, donated: tuple[int, ...] = (0, 1)) -> Callable[..., Any]:
     del feed_axis
     axes = (None, None, None, None, 0)  # pmap wants one mapped argument
-    mapped = jax.pmap(advance, AXIS, in_axes=axes, out_axes=None, devices=devices, donate_argnums=(0, 1))
+    mapped = jax.pmap(advance, AXIS, in_axes=axes, out_axes=None, devices=devices, donate_argnums=donated)
     return lambda states, totals, keys, feed, rounds: mapped(states, totals, keys, feed, np.full(len(local), rounds, np.int32))
 
   def spread(rows: PyTree) -> PyTree:
@@ -86,12 +87,12 @@ def sharded(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
   mesh = Mesh(np.asarray(everyone).reshape(apart, share), (SEEDS, BATCH))
   by_seed, whole = NamedSharding(mesh, PartitionSpec(SEEDS)), NamedSharding(mesh, PartitionSpec())
 
-  def compile(advance: Callable[..., Any], feed_axis: int | None) -> Callable[..., Any]:
+  def compile(advance: Callable[..., Any], feed_axis: int | None, donated: tuple[int, ...] = (0, 1)) -> Callable[..., Any]:
     feed = PartitionSpec() if feed_axis is None else PartitionSpec(SEEDS)
     mine = PartitionSpec(SEEDS)
     specs = (mine, mine, mine, feed, PartitionSpec())
     mapped = jax.shard_map(advance, mesh=mesh, in_specs=specs, out_specs=mine, axis_names={SEEDS}, check_vma=False)
-    return jax.jit(mapped, donate_argnums=(0, 1), out_shardings=by_seed)
+    return jax.jit(mapped, donate_argnums=donated, out_shardings=by_seed)
 
   def spread(rows: PyTree) -> PyTree:
     even = lambda x: lax.with_sharding_constraint(x, PartitionSpec(BATCH)) if len(x) % share == 0 else x

@@ -149,10 +149,11 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
     "compile_seconds": status.get("compile_seconds"),
     "seeds": evaluated,
     "missing_seeds": [seed for seed in seeds if seed not in evaluated],
+    "failed_seeds": status.get("failed_seeds") or {},
     "label": status.get("label") or (patch.get("label") if isinstance(patch, dict) else None),
     "warnings": [str(warning) for warning in status.get("warnings") or []] + _changes(run, arm),
     "failure": {
-      weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"])
+      weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"], len(status.get("failed_seeds") or {}))
       for weights in ("raw", "ema")
       if summary["threshold"] and f"{weights}/{summary['primary']}" in metrics
     },
@@ -165,14 +166,10 @@ def _changes(run: Run, arm: str) -> list[str]:
   return [f"{key} {old} -> {new} from round {change['round']} on" for change in changes for key, (old, new) in change["settings"].items()]
 
 
-def _failure(values: list[float], threshold: float) -> dict[str, Any]:
-  failures = sum(not value >= threshold for value in values)  # NaN fails
-  return {
-    "failures": failures,
-    "n": len(values),
-    "rate": failures / len(values),
-    "wilson": [float(end) for end in statistics.wilson_interval(failures, len(values))],
-  }
+def _failure(values: list[float], threshold: float, given_up: int) -> dict[str, Any]:
+  """Seeds without the modes; those that have no values because they left the finite numbers count as well."""
+  failures, n = sum(not value >= threshold for value in values) + given_up, len(values) + given_up  # NaN fails
+  return {"failures": failures, "n": n, "rate": failures / n, "wilson": [float(end) for end in statistics.wilson_interval(failures, n)]}
 
 
 def _threshold(run: Run, primary: str | None) -> float | None:

@@ -73,6 +73,8 @@ def mark_of(info: Mapping[str, Any]) -> str:
   partial = (
     f"only {len(info['seeds'])} of {len(info['seeds']) + len(missing)} seeds" if missing and info["seeds"] else ""
   )
+  if info.get("failed_seeds"):
+    partial += f", seed {', '.join(info['failed_seeds'])} FAILED" if partial else f"seed {', '.join(info['failed_seeds'])} FAILED"
   state = {"failed": f"FAILED{at}", "unfinished": f"UNFINISHED{at}" if at else NOT_STARTED}.get(info["status"], "")
   return ", ".join(part for part in (state, partial) if part)
 

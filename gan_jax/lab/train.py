@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from gan_jax.lab import config as configs
-from gan_jax.lab import distributed, progress, report, resolve, rundir, writers
+from gan_jax.lab import distributed, machine, numerics, progress, report, resolve, rundir, writers
 from gan_jax.lab import strategy as strategies
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError, UsageError
@@ -31,7 +31,7 @@ __all__ = ["Program", "program", "run", "seed_keys"]
 
 def run(
   resolved: configs.Resolved, workdir: str | Path, *, quiet: bool = False, strategy: str = "auto", tensorboard: bool = False,
-  max_seconds: float | None = None, strict: bool = False, allow: Sequence[str] = (),
+  max_seconds: float | None = None, strict: bool = False, allow: Sequence[str] = (), watchdog: float | None = None, watchdog_abort: bool = False,
 ) -> Path:  # fmt: skip
   """Train every arm that is not done yet, then write the comparison; gives the path of report.html.
 
@@ -43,20 +43,22 @@ def run(
     max_seconds: after this time, stop as after SIGTERM, but not before an arm is a round further.
     strict: a newest checkpoint that is broken is an error, whatever older ones there are.
     allow: settings, or sections of them, in which the directory's config may differ from this one.
+    watchdog: after so many seconds without progress, print where all threads are; with `watchdog_abort`, end the process then.
 
   Raises:
     GanJaxError: before anything is written, for what is wrong with the settings or the directory; Preempted after SIGTERM or SIGINT, with
     everything saved; DataError if a streamed set turns out broken; CheckpointError if no checkpoint of an arm can be read, StorageError if none
-    can be written; NumericsError at the end, if an arm failed.
+    can be written; NumericsError at the end, if an arm or a seed failed, and UsageError, if an arm did not fit into memory.
   """
   directory = Path(workdir)
   experiments = resolve.build_all(resolved)
   layouts = {name: _layout(name, strategy, experiment, resolved.arms[name]) for name, experiment in experiments.items()}
-  failed, trained = [], False
+  failed, too_large, trained = [], [], False
   with contextlib.ExitStack() as stack:
     distributed.lead(lambda: stack.enter_context(rundir.opened(directory, resolved, allow)))
     stopped = stack.enter_context(Stop(max_seconds))
-    show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first()))
+    dog = stack.enter_context(machine.Watchdog(watchdog if distributed.first() else None, abort=watchdog_abort))
+    show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first(), alive=dog.alive))
     distributed.lead(lambda: standards(directory, experiments, resolved.base.evaluation))
     for name, experiment in experiments.items():
       folder, config = directory / "arms" / name, resolved.arms[name]
@@ -76,20 +78,27 @@ def run(
             name, experiment, layouts[name], config, folder, resolved.experiment,
             show=show, stopped=stopped, follow=follow, strict=strict, trained_as=trained_as,
           )  # fmt: skip
-      except (Preempted, UsageError, DataError, CheckpointError, StorageError, MemoryError):
+      except (Preempted, UsageError, DataError, CheckpointError, StorageError):
         raise
       except Exception as error:
         if isinstance(error, OSError) and error.errno in STORAGE:
           raise StorageError(f"{error.filename or folder}: cannot write: {error.strerror}") from error
-        failed.append(name)
         reason, trace = _first_line(error), "".join(traceback.format_exception(error))
+        if machine.out_of_memory(error):
+          reason = machine.too_large(experiment, len(configs.seeds(config)), config.evaluation.num_samples, error)
+          too_large.append(f"arm {name}: {reason}")
+        else:
+          failed.append(name)
         distributed.lead(lambda: _write_failure(name, folder, reason, trace))
         show.note(f"arm {name} failed: {reason} (see {folder / 'error.txt'})")
       distributed.lead(lambda: rundir.join_rows(directory))
     distributed.lead(lambda: rundir.join_rows(directory))
+    failed += distributed.lead(lambda: _failed_seeds(directory, list(experiments)))
     page = Path(distributed.lead(lambda: str(report.report([directory]))))
   if failed:
     raise NumericsError(f"{', '.join(failed)}: failed; the others are compared in {page}; details in arms/*/error.txt")
+  if too_large:
+    raise UsageError("; ".join(too_large))
   return page
 
 
@@ -108,7 +117,7 @@ def train_arm(
   show.start(name, num_steps)
   watch = Watch(folder, seeds, data, config.evaluation.monitor_samples)
   first = compiled.init(keys, data.table)
-  fresh = {"states": first, "previous": watch.previous, "totals": compiled.totals(len(seeds)), "since": np.zeros((), np.int32)}
+  fresh = {**_apart(first), "previous": watch.previous, "totals": compiled.totals(len(seeds)), "since": np.zeros((), np.int32)}
   kept = {name: config.evaluation[name] for name in ("keep_best", "keep_last") if name in config.evaluation}
   with Checkpoints(folder / "checkpoints", configs=trained_as, **kept) as checkpoints:
     step, tree = _restored(checkpoints, fresh, strict)
@@ -119,8 +128,10 @@ def train_arm(
     distributed.lead(lambda: rundir.truncate_log(folder / LOG, step))
     watch.previous, since = tree["previous"], int(tree["since"])
     watch.recall()
-    states, totals, keys_there = layout.place(tree["states"]), layout.place(tree["totals"]), layout.place(_own(keys))
+    states = layout.place(tree["states"].replace(skipped=tree["skipped"]))
+    totals, keys_there = layout.place(tree["totals"]), layout.place(_own(keys))
     costs: list[float] = []
+    noted: set[int] = set()  # seeds that have been told to have skipped turns
     timed, begun, compile_seconds, piece, played, last_save = _now(step), step, 0.0, 1, 0, time.monotonic()
 
     def between() -> None:
@@ -144,6 +155,13 @@ def train_arm(
         checkpoints.poll()
         means, save = {}, stop or due or last
         if checked:
+          notes, given_up = numerics.told(here["states"].skipped, experiment.shapes, seeds, experiment.game.patience)
+          if len(given_up) == len(seeds):
+            raise NumericsError("; ".join(f"seed {seed} gave up in {why}" for seed, why in given_up.items()))
+          for seed in notes.keys() - noted:
+            show.note(f"arm {name}, seed {seed}: {notes[seed]}")
+          noted.update(notes)
+          logs.update(numerics.counts(here["states"].skipped))
           samples = compiled.sample(here["states"], keys["monitor"], config.evaluation.monitor_samples)
           means = watch.check(step, samples, logs, spent)
           look(folder, step, samples, data)
@@ -151,7 +169,7 @@ def train_arm(
           save = checkpoints.better(means) or save
         show.advance(name, step, watch.summary)
         if save:
-          checkpoints.save(step, {**here, "previous": watch.previous, "since": np.int32(since)}, means)
+          checkpoints.save(step, {**here, **_apart(here["states"]), "previous": watch.previous, "since": np.int32(since)}, means)
           last_save = time.monotonic()
 
       distributed.lead(tell)
@@ -179,17 +197,20 @@ def train_arm(
   if step < num_steps or (step > begun and distributed.anyone(stopped())):
     raise Preempted(f"stopped at round {step} of {num_steps} of arm {name}; the same command goes on from there")
   here = layout.fetch(states)
+  notes, given_up = numerics.told(here.skipped, experiment.shapes, seeds, experiment.game.patience)
 
   def scored() -> None:
     with stopped.at_once(f"stopped while arm {name} was scored; the same command scores it"):
-      score(name, experiment, config, here, compiled, keys, folder, title)
+      score(name, experiment, config, here, compiled, keys, folder, title, None, given_up)
 
   distributed.lead(scored)
   status = {
     "arm": name, "status": "done", "step": step, "num_steps": num_steps, "seeds": list(seeds),
     "parameters": {player: int(sum(x.size for x in jax.tree.leaves(p)) // len(seeds)) for player, p in here.params.items()},
     "samples_seen": num_steps * experiment.round_size,
-    "seconds_per_seed_round": float(np.median(costs)) if costs else None, "compile_seconds": compile_seconds, "warnings": watch.warnings,
+    "seconds_per_seed_round": float(np.median(costs)) if costs else None, "compile_seconds": compile_seconds,
+    "warnings": watch.warnings + [f"seed {seed}: {note}" for seed, note in notes.items()],
+    "failed_seeds": {str(seed): why for seed, why in given_up.items()},
     "strategy": layout.strategy, "devices": layout.num_devices, "processes": jax.process_count(), "seeds_by": compiled.seeds,
   }  # fmt: skip
   distributed.lead(lambda: rundir.write_json(folder / "status.json", status))
@@ -208,12 +229,17 @@ def _own(keys: dict[str, jax.Array]) -> dict[str, jax.Array]:
   return {name: keys[name] for name in ("data", "run")}
 
 
+def _apart(states: Any) -> dict[str, Any]:
+  """States as a checkpoint has them, the counts of skipped turns beside them: older ones have none."""
+  return {"states": states.replace(skipped={}), "skipped": dict(states.skipped)}
+
+
 def _restored(checkpoints: Checkpoints, fresh: dict[str, Any], strict: bool) -> tuple[int, dict[str, Any]]:
   """Round and content of the newest checkpoint that process 0 finds; 0 and `fresh` without one."""
   found: list[Any] = []
 
   def restore() -> int:
-    step, tree = checkpoints.restore(fresh, strict=strict, added=("totals", "since")) or (0, fresh)
+    step, tree = checkpoints.restore(fresh, strict=strict, added=("totals", "since", "skipped")) or (0, fresh)
     found.append({**fresh, "since": np.int32(step), **tree})  # before format 2 there were checkpoints at checks alone
     return int(step)
 
@@ -246,6 +272,12 @@ def _first_line(error: BaseException) -> str:
 def _write_failure(name: str, folder: Path, reason: str, trace: str) -> None:
   rundir.write(folder / "error.txt", trace)
   rundir.write_json(folder / "status.json", {"arm": name, "status": "failed", "error": reason})
+
+
+def _failed_seeds(directory: Path, arms: Sequence[str]) -> list[str]:
+  """Those of arms that are done otherwise, with the reason."""
+  seeds = {name: _status(directory / "arms" / name).get("failed_seeds") or {} for name in arms}
+  return [f"seed {seed} of {name} (gave up in {why})" for name, held in seeds.items() for seed, why in held.items()]
 
 
 def _done(folder: Path, config: ConfigDict) -> bool:
