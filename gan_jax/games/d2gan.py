@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, in_front, init_network, on_axis, sampler
-from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
+from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, in_front, on_axis
+from gan_jax.core import Aux, Batch, Game, GanState, PyTree, draw, with_entry
+from gan_jax.games.assembly import assemble
 from gan_jax.play import Look, View, identity, plain
 
 
@@ -57,23 +58,16 @@ def d2gan(
 
     return loss
 
-  def init_of(name: str):
-    def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
-      real = view.apply(batch["image"], Look(key, jnp.zeros((), jnp.int32), None))
-      inputs = prior.sample(key, len(batch["image"])) if name == "generator" else real
-      params, network_state = init_network(modules[name], key, inputs)
-      return params, {"network": network_state}
+  def seen(name: str, key: Array, batch: Batch) -> tuple[Array]:
+    if name == "generator":
+      return (prior.sample(key, len(batch["image"])),)
+    return (view.apply(batch["image"], Look(key, jnp.zeros((), jnp.int32), None)),)
 
-    return init
-
-  decays = {"generator": ema_decay}
-  return Game(
-    players={name: Player(init_of(name), loss_of(name), optimizers[name], decays.get(name)) for name in names},
-    turns=(("discriminator", "second_discriminator"), ("generator",)),
-    sample=sampler(generator, prior),
-    axis_name=axis_name,
-    pack_size=view.size,
-  )
+  game = assemble(
+    modules, {name: loss_of(name) for name in names}, seen, prior=prior, optimizers=optimizers,
+    turns=(("discriminator", "second_discriminator"), ("generator",)), ema_decay=ema_decay, axis_name=axis_name,
+  )  # fmt: skip
+  return game._replace(pack_size=view.size)
 
 
 def _log(score: Array) -> Array:

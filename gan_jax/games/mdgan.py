@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler, untrained
-from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
+from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, health, on_axis, untrained
+from gan_jax.core import Aux, Batch, Game, GanState, PyTree, draw, with_entry
+from gan_jax.games.assembly import assemble, of_examples
 
 _SOFT = jax.nn.softplus
 
@@ -65,13 +66,10 @@ def mode_regularized(
 
     return loss
 
-  decays = {"generator": ema_decay}
-  return Game(
-    players={n: Player(_init_of(n, modules, prior), loss_of(n), optimizers[n], decays.get(n)) for n in names},
-    turns=(("discriminator",), ("generator", "encoder")),
-    sample=sampler(modules["generator"], prior),
-    axis_name=axis_name,
-  )
+  return assemble(
+    modules, {name: loss_of(name) for name in names}, of_examples(prior), prior=prior, optimizers=optimizers,
+    turns=(("discriminator",), ("generator", "encoder")), ema_decay=ema_decay, axis_name=axis_name,
+  )  # fmt: skip
 
 
 def mdgan(
@@ -130,25 +128,14 @@ def mdgan(
 
     return loss
 
-  players = {n: Player(_init_of(n, modules, prior), loss_of(n, n), optimizers[n]) for n in names}
-  diffusion = {"diffusion": loss_of("generator", "generator.diffusion")}
-  players["generator"] = players["generator"]._replace(ema_decay=ema_decay, parts=diffusion)
-  return Game(
-    players=players,
-    turns=(("discriminator",), ("generator", "encoder"), ("second_discriminator",), ("generator.diffusion",)),
-    sample=sampler(modules["generator"], prior),
-    axis_name=axis_name,
-  )
+  turns = (("discriminator",), ("generator", "encoder"), ("second_discriminator",), ("generator.diffusion",))
+  game = assemble(
+    modules, {name: loss_of(name, name) for name in names}, of_examples(prior), prior=prior, optimizers=optimizers, turns=turns,
+    ema_decay=ema_decay, axis_name=axis_name,
+  )  # fmt: skip
+  diffusing = game.players["generator"]._replace(parts={"diffusion": loss_of("generator", "generator.diffusion")})
+  return game._replace(players={**game.players, "generator": diffusing})
 
 
 def _squared_distance(x: Array, y: Array) -> Array:
   return jnp.square(x - y).reshape(len(x), -1).sum(axis=1).mean()
-
-
-def _init_of(name: str, modules: Mapping[str, nn.Module], prior: Prior):
-  def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
-    inputs = prior.sample(key, len(batch["image"])) if name == "generator" else batch["image"]
-    params, network_state = init_network(modules[name], key, inputs)
-    return params, {"network": network_state}
-
-  return init

@@ -7,8 +7,9 @@ import jax
 import optax
 from jax import Array
 
-from gan_jax.calls import Calls, Prior, check_optimizers, health, init_network, on_axis, sampler, untrained
-from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
+from gan_jax.calls import Calls, Prior, check_optimizers, health, on_axis, untrained
+from gan_jax.core import Aux, Batch, Game, GanState, PyTree, draw, with_entry
+from gan_jax.games.assembly import assemble, of_examples
 from gan_jax.priors import indexed
 
 
@@ -59,18 +60,7 @@ def mgan(
 
     return loss
 
-  def init_of(name: str):
-    def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
-      inputs = mixture.sample(key, len(batch["image"])) if name == "generator" else batch["image"]
-      params, network_state = init_network(modules[name], key, inputs)
-      return params, {"network": network_state}
-
-    return init
-
-  decays = {"generator": ema_decay}
-  return Game(
-    players={name: Player(init_of(name), loss_of(name), optimizers[name], decays.get(name)) for name in names},
-    turns=(("discriminator",), ("generator",)),
-    sample=sampler(modules["generator"], mixture),
-    axis_name=axis_name,
-  )
+  return assemble(
+    modules, {name: loss_of(name) for name in names}, of_examples(mixture), prior=mixture, optimizers=optimizers,
+    turns=(("discriminator",), ("generator",)), ema_decay=ema_decay, axis_name=axis_name,
+  )  # fmt: skip

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, health, init_network, on_axis, sampler, untrained
-from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, with_entry
+from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, health, on_axis, untrained
+from gan_jax.core import Aux, Batch, Game, GanState, PyTree, draw, with_entry
+from gan_jax.games.assembly import assemble, of_pairs
 
 
 def veegan(
@@ -60,19 +61,7 @@ def veegan(
 
     return loss
 
-  def init_of(name: str):
-    def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
-      real, latent = batch["image"], prior.sample(key, len(batch["image"]))
-      inputs = {"generator": (latent,), "discriminator": (real, latent), "reconstructor": (real,)}[name]
-      params, network_state = init_network(modules[name], key, *inputs)
-      return params, {"network": network_state}
-
-    return init
-
-  decays = {"generator": ema_decay}
-  return Game(
-    players={name: Player(init_of(name), loss_of(name), optimizers[name], decays.get(name)) for name in names},
-    turns=(("discriminator",), ("generator", "reconstructor")),
-    sample=sampler(modules["generator"], prior),
-    axis_name=axis_name,
-  )
+  return assemble(
+    modules, {name: loss_of(name) for name in names}, of_pairs(prior), prior=prior, optimizers=optimizers,
+    turns=(("discriminator",), ("generator", "reconstructor")), ema_decay=ema_decay, axis_name=axis_name,
+  )  # fmt: skip
