@@ -73,7 +73,7 @@ def row(objective=None, *, g=None, d=None, prior=None, transform: Callable[[Game
 
 FURTHER = {  # players
   "veegan": ("reconstructor",), "d2gan": ("second_discriminator",), "ali": ("encoder",), "bigan": ("encoder",), "mode_regularized": ("encoder",),
-  "mdgan": ("encoder", "second_discriminator"), "gman": ("sharpness",),
+  "mdgan": ("encoder", "second_discriminator"), "gman": ("sharpness",), "cyclegan": ("inverse", "second_discriminator"),
 }  # fmt: skip
 
 
@@ -85,6 +85,21 @@ def own(game, *networks: Any, **settings: Any):
     return game(*networks, prior=priors.normal(LATENT), optimizers=players, axis_name=axis_name, **settings)
 
   return make
+
+
+def translated(make):
+  """The row, whose batches hold the points of another set as the condition: the same in another order, each coordinate in the other's place."""
+  given = lambda batch: {**batch, "condition": batch["image"][:, ::-1]} if batch["image"].shape[1:] == (2,) else batch
+
+  def player(own):
+    return own._replace(init=lambda key, batch: own.init(key, given(batch)), loss=lambda p, state, batch, key: own.loss(p, state, given(batch), key))
+
+  def made(axis_name: str | None = None, optimizer: optax.GradientTransformation = SGD) -> Game:
+    game = make(axis_name, optimizer)
+    players = {name: player(own) for name, own in game.players.items()}
+    return game._replace(players=players, sample=lambda state, key, batch: game.sample(state, key, given(batch)))
+
+  return made
 
 
 def with_optimizer(game: Game, optimizer: optax.GradientTransformation) -> Game:
@@ -196,6 +211,7 @@ GAMES = {
   "madgan": own(games.madgan, generator(heads=4), discriminator(5), num_generators=4),
   "presgan": own(games.presgan, generator(), discriminator(), num_samples=1, burn_in=1, leapfrog=2),
   "gman": own(games.gman, generator(), discriminator(), sharpness=None, reward=1.0),
+  "cyclegan": translated(own(games.cyclegan, generator(), discriminator(), weight=2.0, identity_weight=1.0, ema_decay=0.9)),
 }  # fmt: skip
 
 # Rows whose machinery another row has already: they run with the slow tests.

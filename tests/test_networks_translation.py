@@ -195,3 +195,22 @@ def test_known_pixels_stay():
   np.testing.assert_allclose(apply(module, variables, NO_LATENT, given), np.where(hole == 1, made, image), atol=1e-6)
   with pytest.raises(ValueError, match="filled needs images with a hole"):
     _shape(networks.filled(networks.unet_generator((8, 8, 1), (3,))), jnp.zeros((2, 8, 8, 1)))
+
+
+def test_residual_translator_against_flax_layers():
+  module, image = networks.residual_translator((6, 8, 2), 3, 1, halvings=1, border=5), normal(0, 2, 6, 8, 1)
+  variables = moved(module, NO_LATENT, image)
+  p = variables["params"]
+
+  def norm(x, number):
+    plain = nn.GroupNorm(num_groups=None, group_size=1, epsilon=1e-5, use_bias=False, use_scale=False).apply({}, x)
+    return plain * p[f"Norm_{number}"]["InstanceNorm_0"]["scale"] + p[f"Norm_{number}"]["InstanceNorm_0"]["bias"]
+
+  conv = lambda x, number, width, side, stride=1: nn.Conv(width, (side, side), stride).apply({"params": p[f"Conv_{number}"]}, x)
+  x = nn.relu(norm(conv(image, 0, 3, 5), 0))
+  x = nn.relu(norm(conv(x, 1, 6, 3, 2), 1))
+  x = x + norm(conv(nn.relu(norm(conv(x, 2, 6, 3), 2)), 3, 6, 3), 3)
+  x = nn.relu(norm(nn.ConvTranspose(3, (3, 3), (2, 2)).apply({"params": p["ConvTranspose_0"]}, x), 4))
+  np.testing.assert_allclose(apply(module, variables, NO_LATENT, image), np.tanh(conv(x, 4, 2, 5)), rtol=1e-4, atol=1e-5)
+  other = jax.eval_shape(lambda: module.apply(variables, NO_LATENT, jnp.zeros((2, 10, 7, 1)), train=False))
+  assert other.shape == (2, 10, 7, 2)

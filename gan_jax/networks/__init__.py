@@ -11,11 +11,12 @@ from gan_jax.networks.r3gan import r3gan_discriminator, r3gan_generator
 from gan_jax.networks.resnet import resnet_discriminator, resnet_generator
 from gan_jax.networks.superresolution import superresolution_generator
 from gan_jax.networks.text import captioned
+from gan_jax.networks.translator import residual_translator
 from gan_jax.networks.unet import filled, unet_generator
 from gan_jax.networks.virtual import virtual_batch
 
 __all__ = [
   "captioned", "dcgan_discriminator", "dcgan_generator", "filled", "leaky_relu", "minibatch_discrimination", "minibatch_stddev", "mlp",
-  "multiscale_discriminator", "patch_discriminator", "r3gan_discriminator", "r3gan_generator", "recognition", "resnet_discriminator",
-  "resnet_generator", "superresolution_generator", "unet_generator", "virtual_batch",
+  "multiscale_discriminator", "patch_discriminator", "r3gan_discriminator", "r3gan_generator", "recognition", "residual_translator",
+  "resnet_discriminator", "resnet_generator", "superresolution_generator", "unet_generator", "virtual_batch",
 ]  # fmt: skip
