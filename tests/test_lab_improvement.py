@@ -4,6 +4,9 @@ Mutations that made a test here fail: ties counted as wins, as losses; the basel
 before Holm; the worst arm first.
 """
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_lab_report import make_run
@@ -12,6 +15,8 @@ from gan_jax.lab import improvement
 from gan_jax.lab import report as reports
 from gan_jax.lab import summary as summaries
 from gan_jax.metrics.statistics import probability_of_improvement
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_the_chance_by_hand():
@@ -72,3 +77,16 @@ def test_the_report_has_the_figure_where_there_is_a_league(tmp_path):
   pair = make_run(tmp_path / "pair", arms={name: ARMS[name] for name in ("vanilla", "better")}, failed=(), unfinished=())
   reports.report(pair)
   assert not (pair / "figures" / "improvement.png").exists()
+
+
+def test_the_findings_are_those_of_the_tables():
+  """docs/findings.md quotes chances and intervals of three tables: they are what the committed summaries give."""
+  rows = [line.strip("| ").split(" | ") for line in (ROOT / "docs" / "findings.md").read_text().splitlines() if line.startswith("| ")]
+  tables, quoted = rows[0][1:], {row[0]: row[1:] for row in rows[1:]}
+  for column, table in enumerate(tables):
+    summary = json.loads((ROOT / "experiments" / "results" / table / "summary.json").read_text())
+    found = {place.arm: place for place in improvement.places(summary)}
+    assert set(found) == set(quoted)
+    for arm, place in found.items():
+      chance = f"{place.probability:.2f}"
+      assert quoted[arm][column] == f"{f'**{chance}**' if place.shown else chance} [{place.low:.2f}, {place.high:.2f}]", (arm, table)
