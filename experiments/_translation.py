@@ -1,6 +1,6 @@
 """What the experiments of paired translation share: the players of pix2pix and pix2pixHD at 32 pixels, and the forms. Itself it is none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from _arms import pick
@@ -19,9 +19,10 @@ ARMS = {
 
 
 def paired(
-  arg: str | None, question: str, data: Mapping[str, Any], metrics: Mapping[str, Any], *, prior: Mapping[str, Any], quick_steps: int = 2000
+  arg: str | None, question: str, data: Mapping[str, Any], metrics: Mapping[str, Any], *, prior: Mapping[str, Any],
+  arms: Mapping[str, Any] = ARMS, quick: Sequence[str] = ("l1", "pix2pix"),
 ) -> ConfigDict:  # fmt: skip
-  """A U-Net against patches, over the arms above; `quick` is two of them, narrow, one seed."""
+  """A U-Net against patches, over the arms; the form quick has some of them, narrow, one seed."""
   config: dict[str, Any] = {
     "question": question,
     "seeds": 3,
@@ -42,10 +43,10 @@ def paired(
     "evaluation": {
       "num_samples": 1000, "thresholds": (1,), "every": 1000, "monitor_samples": 200, "distances": True, "metrics": dict(metrics),
     },
-    "arms": ARMS,
+    "arms": dict(arms),
   }  # fmt: skip
   if arg == "quick":
-    config |= {"seeds": 1, "num_steps": quick_steps, "batch_size": 16, "arms": pick(ARMS, "l1", "pix2pix")}
+    config |= {"seeds": 1, "num_steps": 2000, "batch_size": 16, "arms": pick(arms, *quick)}
     config["generator"]["features"] = (16, 32, 64, 64)
     config["discriminator"]["features"] = (16, 32)
     config["optimizers"] = {"generator": FASTER, "discriminator": ADAM}

@@ -4,6 +4,7 @@ What is refused leaves nothing behind.
 
 import csv
 import functools
+import json
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import stored_runs
 from PIL import Image
 
 from gan_jax import data
-from gan_jax.lab import config, export, rundir, stored
+from gan_jax.lab import config, evaluation, export, rundir, stored
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.cli import main
 from gan_jax.lab.errors import GanJaxError
@@ -33,7 +34,7 @@ def get_config(arg):
     "seeds": (0,), "num_steps": 20, "batch_size": 16, "data": data, "generator": generators[arg],
     "discriminator": {"name": "patch_discriminator", "features": (2,), "strides": (2,), "norm": None}, "objective": {"name": "hinge"},
     "prior": {"name": "nothing"}, "optimizers": {"generator": SGD, "discriminator": SGD},
-    "evaluation": {"num_samples": 200}, "arms": {"vanilla": {}},
+    "evaluation": {"num_samples": 100, "metrics": {"psnr": {"n": 50, "floor": "bicubic" if arg == "lowres" else "fill"}}}, "arms": {"vanilla": {}},
   }, convert_dict=False)
 '''
 
@@ -158,6 +159,17 @@ def test_refused_in_one_line_with_nothing_written(name, pictures, capsys):
   said = capsys.readouterr().err
   assert words in said and said.count("\n") == 1 and said.startswith("gan-jax: ")
   assert sorted(pictures.rglob("*")) == before
+
+
+def test_answers_are_scored_and_shown_beside_the_floor():
+  """An untrained super-resolution generator is the floor."""
+  folder = evaluation.evaluate(run("lowres"), name="again")
+  rows = {row["metric"]: float(row["value"]) for row in csv.DictReader((folder / "results.csv").open())}
+  assert rows["psnr_n50"] == pytest.approx(rows["psnr_bicubic_n50"], abs=0.05) and 10 < rows["psnr_n50"] < 40
+  perfect = json.loads((folder / "perfect.json").read_text())
+  assert perfect["psnr_n50"] == pytest.approx(10 * np.log10(255**2 * 64)) and perfect["psnr_bicubic_n50"] == rows["psnr_bicubic_n50"]
+  shown = Image.open(folder / "arms/vanilla/samples/answers_seed0.png")
+  assert shown.size[0] > 16 * 32 and shown.size[1] >= 3 * 32  # given, answer, data; beside their names
 
 
 def test_fit_makes_pictures_fit(pictures, tmp_path, capsys):
