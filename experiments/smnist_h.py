@@ -6,7 +6,7 @@ unrolled-1 523.6 +- 55.8, 2.44; unrolled-5 732.0 +- 45.0, 1.66; unrolled-10 817.
 .90; PacGAN4 820.2 +- 25.5, 1.15. A perfect sampler: 1000 modes, KL .02.
 
   gan-jax run --config=experiments/smnist_h.py --workdir=runs/smnist_h             10 seeds, 13 arms: the full schedule wants a GPU
-  gan-jax run --config=experiments/smnist_h.py:short --workdir=runs/smnist_h_short   a two-hundredth of it: 2,500 rounds, 3 seeds, 4 arms, for order
+  gan-jax run --config=experiments/smnist_h.py:short --workdir=runs/smnist_h_short   a fiftieth of it: 10,000 rounds, 1 seed, 3 arms
   gan-jax run --config=experiments/smnist_h.py:quick --workdir=runs/smnist_h_quick   400 rounds, 2 arms: about two minutes, too few to mean anything
 """
 
