@@ -1,8 +1,10 @@
 """Method cards: every method has one, with the settings that its function has, the numbers that were measured, and its own paper."""
 
-import importlib
+import importlib.util
 import inspect
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +98,26 @@ def test_no_two_cards_share_a_key_for_different_papers():
     for _, key, body in ENTRY.findall(card.bibtex):
       title = re.sub(r"[^a-z]", "", re.search(r"title=\{(.*?)\},?\s*(author|\n|$)", body, re.DOTALL).group(1).lower())
       assert papers.setdefault(key, title) == title, key
+
+
+@pytest.fixture(scope="module")
+def measured():
+  """`(costs, summaries, benchmarks/methods.py)`: what the cards' two measured lines are made of."""
+  root = Path(__file__).parent.parent
+  specification = importlib.util.spec_from_file_location("methods_benchmark", root / "benchmarks" / "methods.py")
+  benchmark = importlib.util.module_from_spec(specification)
+  specification.loader.exec_module(benchmark)
+  summaries = {name: json.loads((root / "experiments" / "results" / name / "summary.json").read_text()) for name in benchmark.TABLES}
+  return json.loads(benchmark.RESULTS.read_text()), summaries, benchmark
+
+
+@pytest.mark.parametrize("stem", CARDS)
+def test_measured_lines_are_those_of_the_results(stem, measured):
+  """`python benchmarks/methods.py --cards` writes them."""
+  costs, summaries, benchmark = measured
+  arms = benchmark.ARMS_OF.get(stem, (stem,))
+  assert f"\n- **Cost of a round, relative to vanilla:** {benchmark.cost(arms, costs, summaries)}\n" in CARDS[stem].text
+  assert f"\n- **When it helps, and when not, by our tables:** {benchmark.helps(arms, summaries)}\n" in CARDS[stem].text
 
 
 def main(capsys, *arguments: str) -> tuple[int, str, str]:
