@@ -8,7 +8,8 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) on triangles, with 
   evaluation  500 outlines of the test split: triangles, corners (pixels from the true ones), masks; the mean difference of 5 answers to one outline
 
   gan-jax run --config=experiments/triangles_edges.py --workdir=runs/triangles_edges               3 seeds, 3 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_edges.py:quick --workdir=runs/triangles_edges_quick   half the maps, 2,000 rounds, 2 arms
+  gan-jax run --config=experiments/triangles_edges.py:quick --workdir=runs/triangles_edges_quick   half the maps, 2,000 rounds, 2 arms:
+              it shows what L1 alone does; the game has not learnt to colour by then (no valid triangle in either arm)
 """
 
 from _translation import ARMS, paired

@@ -273,5 +273,12 @@ def test_triangles_that_are_answered():
   assert moved["answer_vertex_px_n32"] == pytest.approx(1, abs=0.1) and moved["answer_fill_n32"] > 0.9
   noise, _, _ = scored(metric, of, lambda given, number: np.clip(normal(0, *targets.shape), -1, 1))
   assert noise["answer_triangle_ok_n32"] == 0 and noise["answer_miou_n32"] < 0.6
+  kept = metrics.triangle_answers(n=32, truth="input", floor="copy")
+  warm, cool = (data.triangles(32, num_images=64, only={"texture": ("plain",), "size": ("large",), "fill": fill}) for fill in (("red",), ("blue",)))
+  unpaired = data.unpaired(cool, source=warm)
+  there, none, named = scored(kept, unpaired, lambda given, number: given[:, :, :, ::-1])  # red is blue where red and blue are exchanged
+  assert there["kept_vertex_px_n32"] < 0.1 and there["kept_style_n32"] > 0.9 and there["kept_fill_n32"] < 0.1
+  assert there["kept_vertex_px_copy_n32"] == 0 == there["kept_style_copy_n32"] and set(named) == set(there)
+  assert set(none) == {name for name in named if "_copy_" in name}
   with pytest.raises(ValueError, match="triangle_answers reads answers about triangles, and small has none"):
     metric.identity(small())

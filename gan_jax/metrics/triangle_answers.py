@@ -1,5 +1,7 @@
 """Answers about triangles, read by the verifier: is the triangle that was asked for there, and where it was asked for?"""
 
+from typing import Literal
+
 import numpy as np
 
 from gan_jax.data.base import Data
@@ -8,10 +10,11 @@ from gan_jax.data.triangles.verifier import Verdict, mattes, verify, vertex_erro
 from gan_jax.metrics.answers import FLOORS, Floor, answers_of, floor_of, pairs_of
 from gan_jax.metrics.base import Context, Identity, Metric, ending, identity_of, whole
 
-FILL, BACKGROUND = NAMES.index("fill"), NAMES.index("background")
+FILL, BACKGROUND, TEXTURE = (NAMES.index(name) for name in ("fill", "background", "texture"))
 
 
-def triangle_answers(*, n: int = 500, reference: Data | None = None, floor: Floor | None = None) -> Metric:
+def triangle_answers(*, n: int = 500, reference: Data | None = None, floor: Floor | None = None,
+                     truth: Literal["target", "input"] = "target") -> Metric:  # fmt: skip
   """What the verifier reads in answers to n inputs, beside what it reads in their targets. All over all answers, valid or not.
 
     triangle_ok, background_ok   share of answers that show a triangle, and a background of one colour
@@ -20,6 +23,9 @@ def triangle_answers(*, n: int = 500, reference: Data | None = None, floor: Floo
     type, size, fill, background, texture, all_five    share whose attribute is the target's
     swapped                      share with the target's two colours exchanged
 
+  truth: "input" compares with what the verifier reads in the inputs: of unpaired translation, where the data's image is another one. The names then
+    begin with "kept", there is no perfect value, and "kept_style" is the share of answers whose fill and texture are those of one of the images
+    that they should look like.
   As "answer_vertex_px_n500", and of the floor "answer_vertex_px_bicubic_n500". A perfect sampler answers with the target, and gets the verifier's
   own ceiling. What an input leaves open (colours, of edges) is right by chance alone.
 
@@ -28,47 +34,58 @@ def triangle_answers(*, n: int = 500, reference: Data | None = None, floor: Floo
   whole("n", n)
   if floor is not None and floor not in FLOORS:
     raise ValueError(f"triangle_answers: floor {floor!r}; one of: {', '.join(FLOORS)}")
-  kinds = ("triangle_ok", "background_ok", "vertex_px", "vertex_px_mean", "miou", *NAMES, "all_five", "swapped")
-  title = lambda kind, of: f"answer_{kind}{of and '_' + of}_{ending(n, reference)}"
+  if truth not in ("target", "input"):
+    raise ValueError(f'triangle_answers: truth is {truth!r}; it is "target" or "input"')
+  style = ("style",) if truth == "input" else ()
+  kinds = ("triangle_ok", "background_ok", "vertex_px", "vertex_px_mean", "miou", *NAMES, "all_five", "swapped", *style)
+  first = {"target": "answer", "input": "kept"}[truth]
+  title = lambda kind, of: f"{first}_{kind}{of and '_' + of}_{ending(n, reference)}"
 
-  def values(answers: np.ndarray, targets: np.ndarray, context: Context, of: str) -> dict[str, float]:
-    data = context.data if reference is None else reference
-    key = ("verdict", id(data), n)
+  def read(context: Context, which: str) -> tuple[Verdict, np.ndarray]:
+    """What the verifier reads in the n inputs, or targets; once."""
+    key = ("verdict", id(context.data if reference is None else reference), n, which)
     if key not in context.memory:
-      context.memory[key] = verify(targets), mattes(targets) > 0.5
-    truth, mask = context.memory[key]
+      images = dict(zip(("input", "target"), pairs_of(context, reference, n), strict=True))[which]
+      context.memory[key] = verify(images), mattes(images) > 0.5
+    return context.memory[key]
+
+  def values(answers: np.ndarray, context: Context, of: str) -> dict[str, float]:
+    known, mask = read(context, truth)
     found: Verdict = verify(answers)
-    distance = vertex_error(found.vertices, truth.vertices)
-    same = found.attributes == truth.attributes
-    swapped = (found.attributes[:, FILL] == truth.attributes[:, BACKGROUND]) & (found.attributes[:, BACKGROUND] == truth.attributes[:, FILL])
+    distance = vertex_error(found.vertices, known.vertices)
+    same = found.attributes == known.attributes
+    swapped = (found.attributes[:, FILL] == known.attributes[:, BACKGROUND]) & (found.attributes[:, BACKGROUND] == known.attributes[:, FILL])
     own = mattes(answers) > 0.5
     every = {
       "triangle_ok": found.triangle_ok.mean(), "background_ok": found.background_ok.mean(), "vertex_px": np.median(distance),
       "vertex_px_mean": distance.mean(), "miou": (overlap(own, mask) + overlap(~own, ~mask)).mean() / 2,
       **dict(zip(NAMES, same.mean(axis=0), strict=True)), "all_five": same.all(axis=1).mean(), "swapped": swapped.mean(),
     }  # fmt: skip
+    if style:
+      wanted = {tuple(pair) for pair in read(context, "target")[0].attributes[:, [FILL, TEXTURE]].tolist()}
+      every["style"] = np.mean([tuple(pair) in wanted for pair in found.attributes[:, [FILL, TEXTURE]].tolist()])
     return {title(kind, of): float(every[kind]) for kind in kinds}
 
   def of_floor(context: Context) -> dict[str, float]:
     if floor is None:
       return {}
     inputs, targets = pairs_of(context, reference, n)
-    return values(floor_of(floor, inputs, targets), targets, context, floor)
+    return values(floor_of(floor, inputs, targets), context, floor)
 
   def score(samples: np.ndarray, context: Context) -> dict[str, float]:
-    inputs, targets = pairs_of(context, reference, n)
-    return values(answers_of(context, inputs, reference, 0), targets, context, "") | of_floor(context)
+    inputs, _ = pairs_of(context, reference, n)
+    return values(answers_of(context, inputs, reference, 0), context, "") | of_floor(context)
 
   def perfect(context: Context) -> dict[str, float]:
     _, targets = pairs_of(context, reference, n)
-    return values(targets, targets, context, "") | of_floor(context)
+    return (values(targets, context, "") if truth == "target" else {}) | of_floor(context)
 
   def identity(data: Data) -> dict[str, Identity]:
     for one in (data, *([] if reference is None else [reference])):
       if "condition" not in one.abstract(1) or not one.name.endswith("triangles"):
         raise ValueError(f"triangle_answers reads answers about triangles, and {one.name} has none, or no condition")
     names = tuple(title(kind, of) for of in ("", *([floor] if floor else [])) for kind in kinds)
-    return identity_of(data, names, n=n, reference=reference, floor=floor)
+    return identity_of(data, names, n=n, reference=reference, floor=floor, truth=truth)
 
   return Metric(score, identity, perfect=perfect)
 
