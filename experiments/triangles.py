@@ -52,12 +52,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "arms": ARMS,
   }  # fmt: skip
   if arg in ("cpu", "quick"):
-    adam["learning_rate"] = 5e-4
+    adam["learning_rate"] = 2e-3
     config |= {
       "seeds": 1, "num_steps": 20_000, "batch_size": 64,
       "generator": {"name": "dcgan_generator", "features": (64, 32), "strides": (2, 2), "kernel": 4, "batch_norm": None, "activation": "leaky_relu"},
       "discriminator": {"name": "dcgan_discriminator", "features": (32, 64), "strides": (2, 2), "batch_norm": None},
-      "arms": pick(ARMS, "rpgan_r1_r2", "vanilla"),
+      "discriminator_terms": {"r1": {"gamma": 0.1}, "r2": {"gamma": 0.1}},
+      "arms": pick(ARMS, "vanilla", "rpgan_r1_r2"),
     }  # fmt: skip
     config["data"] |= {"size": 16, "only": SMALL}
     config["evaluation"] |= {"num_samples": 2000, "monitor_samples": 256, "metrics": {"triangles": {"n": 2000}}}

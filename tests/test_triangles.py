@@ -142,6 +142,12 @@ def test_settings_say_what_is_drawn():
   assert set(source.attributes[:, 1]) == {2} and set(source.attributes[:, 4]) == {0}
   np.testing.assert_array_equal(source.labels, 6 * source.attributes[:, 0] + source.attributes[:, 2])
   np.testing.assert_array_equal(source.rows(np.array([3, 5]))["label"], source.labels[[3, 5]])
+  two = data.triangles(16, condition="class", label=("fill", "type"), only={"fill": ("cyan", "red"), "type": ("right", "scalene")}, num_images=64)
+  assert two.num_classes == 4 and two.rows.source.classes == ("red right", "red scalene", "cyan right", "cyan scalene")
+  kinds = two.rows.source.attributes
+  np.testing.assert_array_equal(two.rows.source.labels, 2 * (kinds[:, 2] == 3) + (kinds[:, 0] == 3))
+  numbers = np.asarray(two.rows.index(jax.random.key(0), 16))
+  np.testing.assert_array_equal(two.sample(jax.random.key(0), 16)["condition"], two.rows.source.labels[numbers])
   apart, seen = combinations(pairs="held_out"), combinations(pairs="seen")
   assert len(apart) == 4 * 60 and len(apart) + len(seen) == 2160 and len(np.unique(np.concatenate([apart, seen]), axis=0)) == 2160
   assert {len(set(seen[:, column])) for column in (2, 4)} == {6}
@@ -149,6 +155,24 @@ def test_settings_say_what_is_drawn():
             "segmentation": (5, 16, 16, 12), "lowres": (5, 4, 4, 3), "vertices": (5, 3, 2)}  # fmt: skip
   for condition, shape in shapes.items():
     assert data.triangles(16, condition=condition).abstract(5)["condition"].shape == shape
+
+
+def test_the_tfds_builder_writes_the_splits(tmp_path):
+  from gan_jax.data.triangles.builder import Config, Triangles
+
+  made = Triangles(config=Config(16, 6), data_dir=str(tmp_path), file_format="array_record")
+  made.download_and_prepare()
+  ours, theirs = data.triangles(16, "val").rows.source, data.tfds(str(made.data_path), "val", label="type", condition="label")
+  rows = theirs.rows.source.rows(np.arange(6))
+  assert len(theirs.rows.source) == 6 and theirs.rows.source.classes == attributes.TYPES
+  order = [int(np.argmax((ours.rows(np.arange(6))["image"] == image).mean(axis=(1, 2, 3)))) for image in rows["image"]]  # TFDS shuffles
+  assert sorted(order) == list(range(6))
+  np.testing.assert_array_equal(rows["image"], ours.rows(np.array(order))["image"])
+  np.testing.assert_array_equal(rows["label"], ours.attributes[order, 0])
+  example = made.as_data_source("val")[0]
+  np.testing.assert_allclose(example["vertices"], ours.vertices[order[0]], atol=1e-4)
+  assert captions.read(captions.encode(example["caption"].decode())[None])[0].tolist() == ours.attributes[order[0]].tolist()
+  assert (example["segmentation"] >= 6).sum() == (example["mask"] >= 128).sum()
 
 
 def test_captions_are_read_and_unknown_words_named():

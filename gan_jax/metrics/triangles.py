@@ -57,7 +57,7 @@ def triangles(*, n: int = 2000) -> Metric:
 
   def perfect(context: Context) -> dict[str, float]:
     fresh = stream(context.data, n, context.seed)
-    asked = bins(fresh["attributes"], reading_of(context.data).label) if classes(context.data) else None
+    asked = reading_of(context.data).classes.of(fresh["attributes"]) if classes(context.data) else None
     return values(reading_of(context.data).verdict(fresh["image"]), reading_of(context.data), asked, context)
 
   def values(found: Verdict, reading: Reading, asked: np.ndarray | None, context: Context) -> dict[str, float]:
@@ -71,7 +71,7 @@ def triangles(*, n: int = 2000) -> Metric:
       tree, typical = _training(context)
       made["nearest_train"] = np.median(tree.query(found.vertices[ok].reshape(-1, 6))[0]) / typical if ok.any() else 0.0
     if asked is not None and classes(data):
-      right = ok & (bins(found.attributes, reading.label) == asked)
+      right = ok & (reading.classes.of(found.attributes) == asked)
       made |= {"class_right": right.mean(), "class_right_ok": right.sum() / max(1, ok.sum())}
       counts = np.maximum(1, np.bincount(asked, minlength=classes(data)))
       each = {kind: np.bincount(asked[which], minlength=classes(data)) / counts for kind, which in (("ok", ok), ("right", right))}

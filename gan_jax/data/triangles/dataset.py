@@ -2,7 +2,8 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -33,7 +34,7 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
   size: a multiple of 4 from 16 on; textures are too fine to be read well at 16.
   split: "train" (50,000 images), "val" (5,000), "test" (5,000), or "stream": new ones in every batch, from the batch's key.
   condition: what a batch carries as "condition":
-    class         int32 [n]: the number of the attributes in `label`, ("type", "fill") being 6 type + fill
+    class         int32 [n]: the number of the attributes in `label`, ("type", "fill") being 6 type + fill; of those that `only` allows
     caption       int32 [n, 14]: words by number (`captions.text` reads them)
     attributes    int32 [n, 5]: type, size, fill, background, texture
     edges, mask   [n, H, W, 1] in [-1, 1]: the outline; the triangle's share of each pixel
@@ -59,11 +60,12 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
     raise ValueError(f'no split "{split}"; there are {", ".join(SPLITS)} and stream')
   if split == "stream" and num_images is not None:
     raise ValueError("num_images is for a split of so many images; the stream has no end")
-  allowed, made = combinations(only, pairs), _made(condition, tuple(label))
-  num_classes = int(np.prod([len(attribute(name)) for name in label])) if condition == "class" else None
+  allowed = combinations(only, pairs)
+  classes = Classes(allowed, tuple(label))
+  made, num_classes = _made(condition, classes), len(classes) if condition == "class" else None
   shape, told, known = (size, size, 3), VOCABULARY if condition == "caption" else (), None
   if modes is not None:
-    reading = Reading(allowed, tuple(modes), tuple(label))
+    reading = Reading(allowed, tuple(modes), classes)
     known = Modes(reading.law, reading, quality=1.0)
 
   if split == "stream":
@@ -74,7 +76,7 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
 
   number = count("num_images", SPLITS[split] if num_images is None else num_images)
   own = hashlib.sha256(repr((VERSION, split, number, size, allowed.tolist(), condition, tuple(label))).encode()).hexdigest()
-  source = Rendered(split, number, size, allowed, made, tuple(label), own)
+  source = Rendered(split, number, size, allowed, made, classes, own)
   columns = ("image",) if made is None else ("image", "condition")
   rows = Rows(source, uniform(number), lambda examples: {**examples, "image": pixels(examples["image"])}, columns)
 
@@ -84,11 +86,38 @@ def triangles(size: int = 32, split: Literal["train", "val", "test", "stream"] =
   return Data("triangles", shape, draw_split, known, (-1.0, 1.0), rows=rows, num_classes=num_classes, vocabulary=told)
 
 
+class Classes:
+  """The combinations of the attributes in `label` that occur, by number."""
+
+  def __init__(self, allowed: np.ndarray, label: tuple[str, ...]):
+    for name in label:
+      attribute(name)
+    held = np.unique(bins(allowed, label))
+    every = [" ".join(names) for names in itertools.product(*(ATTRIBUTES[name] for name in label))]
+    self.label, self.names = label, tuple(every[number] for number in held)
+    self._places = np.full(len(every), -1, np.int32)
+    self._places[held] = np.arange(len(held))
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+  def of(self, attributes: np.ndarray) -> np.ndarray:
+    """The classes [N] of attributes [N, 5]; -1 for one that does not occur."""
+    return self._places[bins(attributes, self.label)]
+
+  def drawn(self, attributes: Array) -> Array:
+    """The same in JAX, of one record [5]."""
+    number: Array | int = 0
+    for name in self.label:
+      number = number * len(ATTRIBUTES[name]) + attributes[NAMES.index(name)]
+    return jnp.asarray(self._places)[number]
+
+
 class Reading:
   """`Modes.assign` of triangles: what the verifier reads in samples. `law` [K] are the probabilities of the modes that occur."""
 
-  def __init__(self, allowed: np.ndarray, modes: tuple[str, ...], label: tuple[str, ...]):
-    self.allowed, self.modes, self.label = allowed, modes, label
+  def __init__(self, allowed: np.ndarray, modes: tuple[str, ...], classes: "Classes"):
+    self.allowed, self.modes, self.classes = allowed, modes, classes
     for name in modes:
       attribute(name)
     if not modes:
@@ -117,10 +146,9 @@ class Rendered:
 
   kind = "memory"
 
-  def __init__(self, split: str, number: int, size: int, allowed: np.ndarray, made: Callable | None, label: tuple[str, ...], identity: str):
-    self.split, self.number, self.allowed, self.made, self.label, self.identity = split, number, allowed, made, label, identity
-    self.shape = (size, size, 3)
-    self.classes = tuple(" ".join(names) for names in _products([ATTRIBUTES[name] for name in label]))
+  def __init__(self, split: str, number: int, size: int, allowed: np.ndarray, made: Callable | None, classes: Classes, identity: str):
+    self.split, self.number, self.allowed, self.made, self.identity = split, number, allowed, made, identity
+    self.shape, self.classes, self._classes = (size, size, 3), classes.names, classes
 
   def __len__(self) -> int:
     return self.number
@@ -139,7 +167,7 @@ class Rendered:
   @functools.cached_property
   def labels(self) -> np.ndarray:
     """[N] int32, the number of the attributes in `label`."""
-    return np.asarray(_class(self.attributes.T, self.label), np.int32)
+    return self._classes.of(self.attributes)
 
   def rows(self, index: np.ndarray) -> dict[str, np.ndarray]:
     size = self.shape[0]
@@ -149,7 +177,7 @@ class Rendered:
       return {"image": drawn["image"], **drawn["condition"]}
 
     found = self._in_chunks(np.asarray(index).reshape(-1), everything)
-    label = np.asarray(_class(found.pop("attributes").T, self.label), np.int32)
+    label = self._classes.of(found.pop("attributes"))
     if self.made is None:
       found.pop("condition")
     return {**found, "label": label}
@@ -170,9 +198,37 @@ def stream(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
   return {"image": np.asarray(pixels(made["image"])), **jax.tree.map(np.asarray, made["condition"])}
 
 
+def rendered(size: int, split: str, number: int) -> Iterator[dict[str, np.ndarray]]:
+  """The first images of a split, one after the other, with what is true of each.
+
+  "image" uint8 [H, W, 3], "mask" uint8 [H, W, 1] (255 is covered), "segmentation" uint8 [H, W, 1], "vertices", "tokens", "attributes".
+  """
+  for start in range(0, number, CHUNK):
+    found = jax.tree.map(np.asarray, _truths(_split_key(split), jnp.arange(start, start + CHUNK), size))
+    for k in range(min(CHUNK, number - start)):
+      yield {name: values[k] for name, values in found.items()}
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _truths(key: Array, index: Array, size: int) -> dict[str, Array]:
+  names = ("vertices", "tokens", "attributes")
+  made = _drawn(_of(key, index), combinations(), size, lambda made: {
+    **{name: made[name] for name in names}, "mask": jnp.round(255 * made["mask"]).astype(jnp.uint8),
+    "segmentation": made["segmentation"].astype(jnp.uint8)[..., None],
+  })  # fmt: skip
+  return {"image": made["image"], **made["condition"]}
+
+
 def _keys(split: str, index: Array) -> Array:
   """The keys of images `index` of a split."""
-  key = jax.random.fold_in(jax.random.key(3141), list(SPLITS).index(split))
+  return _of(_split_key(split), index)
+
+
+def _split_key(split: str) -> Array:
+  return jax.random.fold_in(jax.random.key(3141), list(SPLITS).index(split))
+
+
+def _of(key: Array, index: Array) -> Array:
   return jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
 
 
@@ -195,10 +251,10 @@ def _batch(drawn: dict[str, Array]) -> Batch:
   return {**drawn, "image": pixels(drawn["image"])}
 
 
-def _made(condition: str | None, label: tuple[str, ...]) -> Callable[[dict[str, Array]], Array] | None:
+def _made(condition: str | None, classes: Classes) -> Callable[[dict[str, Array]], Array] | None:
   """From what is true of one image to its condition."""
   makers: dict[str, Callable[[dict[str, Array]], Array]] = {
-    "class": lambda made: _class(made["attributes"], label),
+    "class": lambda made: classes.drawn(made["attributes"]),
     "caption": lambda made: made["tokens"],
     "edges": lambda made: 2 * made["edges"] - 1,
     "mask": lambda made: 2 * made["mask"] - 1,
@@ -208,24 +264,10 @@ def _made(condition: str | None, label: tuple[str, ...]) -> Callable[[dict[str, 
     "attributes": lambda made: made["attributes"],
     "vertices": lambda made: made["vertices"],
   }
-  for name in label:
-    attribute(name)
   if condition is None:
     return None
   if condition not in makers:
     raise ValueError(f'no condition "{condition}"; there are {", ".join(makers)}')
-  if condition == "class" and not label:
+  if condition == "class" and not classes.label:
     raise ValueError(f"label: a class is made of one attribute at least, of {', '.join(NAMES)}")
   return makers[condition]
-
-
-def _class(attributes: Any, label: tuple[str, ...]) -> Any:
-  """The number of the named attributes, the last changing fastest: from attributes [5, ...]."""
-  number = attributes[0] * 0
-  for name in label:
-    number = number * len(ATTRIBUTES[name]) + attributes[NAMES.index(name)]
-  return number
-
-
-def _products(groups: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-  return functools.reduce(lambda done, group: [(*names, name) for names in done for name in group], groups, [()])
