@@ -33,7 +33,6 @@ KINDS = {  # of the files in a checkpoint
   "data": "default/**/d/*",
   "index": "default/**/manifest.ocdbt",
   "arrays": "default/_METADATA",
-  "arrays_of_process": "default/array_metadatas/*",
   "manifest": "manifest/metadata",
   "step": "_CHECKPOINT_METADATA",
   "marks": "**/commit_success.txt",
@@ -70,7 +69,6 @@ def survives(folder: Path) -> int:
 
 def test_there_is_a_file_of_each_kind(pair):
   known = {path for kind in KINDS for path in files(pair, kind)}
-  assert all(files(pair, kind) for kind in KINDS if kind not in ("arrays_of_process", "marks"))
   others = {path.name for path in (pair / "2").rglob("*") if path.is_file() and path not in known}
   assert others <= {"_sharding"}
 

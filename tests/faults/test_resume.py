@@ -82,14 +82,14 @@ def test_f15_on_other_numbers_of_devices(tmp_path, monkeypatch):
   train.run(resolved, tmp_path / "whole", quiet=True)
   monkeypatch.setattr(train, "SECONDS_BETWEEN_LOOKS", 0.0)
 
-  class Sixth(Stop):
+  class Fourth(Stop):
     looks = 0
 
     def __call__(self) -> bool:
       self.looks += 1
-      return self.looks == 5
+      return self.looks == 4
 
-  monkeypatch.setattr(train, "Stop", Sixth)
+  monkeypatch.setattr(train, "Stop", Fourth)
   everyone = jax.devices()
   for count in (1, 2, 4, 8):
     monkeypatch.setattr(train.strategies.jax, "devices", lambda *_, count=count: everyone[:count])
@@ -177,16 +177,16 @@ def test_f01_every_game(tmp_path, monkeypatch, row):
   train.run(resolved, tmp_path / "whole", quiet=True)
   monkeypatch.setattr(train, "SECONDS_BETWEEN_LOOKS", 0.0)
 
-  class Fourth(Stop):
+  class Third(Stop):
     looks = 0
 
     def __call__(self) -> bool:
       self.looks += 1
-      if self.looks == 4:
+      if self.looks == 3:
         os.kill(os.getpid(), signal.SIGTERM)
       return super().__call__()
 
-  monkeypatch.setattr(train, "Stop", Fourth)
+  monkeypatch.setattr(train, "Stop", Third)
   with pytest.raises(Preempted, match="round 3 of 6"):
     train.run(resolved, tmp_path / "stopped", quiet=True)
   monkeypatch.undo()
