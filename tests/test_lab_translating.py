@@ -10,10 +10,11 @@ import jax
 import numpy as np
 import pytest
 import stored_runs
+import tiny_sets
 from PIL import Image
 
 from gan_jax import data
-from gan_jax.lab import config, evaluation, export, rundir, stored
+from gan_jax.lab import config, evaluation, export, pretrained, rundir, stored
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.cli import main
 from gan_jax.lab.errors import GanJaxError
@@ -27,6 +28,14 @@ from ml_collections import ConfigDict
 SGD = {"name": "sgd", "learning_rate": 0.1}
 
 def get_config(arg):
+  if arg == "caption":
+    told = lambda network: {"name": "captioned", "vocabulary": 4, "size": 3, "of": network}
+    return ConfigDict({
+      "seeds": (0,), "num_steps": 20, "batch_size": 2, "data": {"name": "images", "path": "FOLDER", "condition": "caption", "length": 5},
+      "generator": told({"name": "mlp", "out": (4, 4, 3), "features": (8,)}), "discriminator": told({"name": "mlp", "features": (4,)}),
+      "objective": {"name": "hinge"}, "prior": {"name": "normal", "size": 4}, "optimizers": {"generator": SGD, "discriminator": SGD},
+      "evaluation": {"num_samples": 100}, "arms": {"vanilla": {}},
+    }, convert_dict=False)
   data = {"lowres": {"name": "lowres", "of": {"name": "sklearn_digits"}}, "hole": {"name": "hole", "of": {"name": "sklearn_digits"}}}[arg]
   generators = {"lowres": {"name": "superresolution_generator", "features": 2, "blocks": 1},
                 "hole": {"name": "unet_generator", "features": (2,), "norm": None}}
@@ -43,7 +52,8 @@ def get_config(arg):
 def run(argument):
   """A checkpoint of the first states. Its super-resolution is bicubic enlargement."""
   folder = stored_runs._folder()
-  (folder / "small.py").write_text(CONFIG)
+  tiny_sets.write_captions(folder / "captions")
+  (folder / "small.py").write_text(CONFIG.replace("FOLDER", str(folder / "captions")))
   resolved = config.load(f"{folder / 'small.py'}:{argument}", (), None)
   experiment = stored.resolve.build(resolved.arms["vanilla"])
   states = jax.jit(program(experiment).init)(seed_keys((0,)), experiment.data.table)
@@ -170,6 +180,26 @@ def test_answers_are_scored_and_shown_beside_the_floor():
   assert perfect["psnr_n50"] == pytest.approx(10 * np.log10(255**2 * 64)) and perfect["psnr_bicubic_n50"] == rows["psnr_bicubic_n50"]
   shown = Image.open(folder / "arms/vanilla/samples/answers_seed0.png")
   assert shown.size[0] > 16 * 32 and shown.size[1] >= 3 * 32  # given, answer, data; beside their names
+
+
+def test_samples_of_a_caption(tmp_path, capsys):
+  """Its words by number; unknown ones are named with the nearest known, and nothing is written."""
+  arguments = ["sample", str(run("caption")), "--arm=vanilla", "--num=3"]
+  assert main([*arguments, "--caption=a blue bird", f"--out={tmp_path / 'blue.npz'}"]) == 0
+  held = np.load(tmp_path / "blue.npz")
+  words = np.array([{"a": 2, "bird": 3, "blue": 4, "red": 5}[word] for word in "a blue bird".split()])
+  np.testing.assert_array_equal(held["condition"], np.tile([*words, 0, 0], (3, 1)))
+  assert held["samples"].shape == (3, 4, 4, 3)
+  assert main([*arguments, "--caption=a blu brid", f"--out={tmp_path / 'no.npz'}"]) == 2
+  said = capsys.readouterr().err
+  assert 'unknown words "blu" (nearest: "blue"), "brid" (nearest: "bird"); --unknown=ignore leaves' in said and said.count("\n") == 1
+  assert main([*arguments, "--caption=a very blue bird", "--unknown=ignore", f"--out={tmp_path / 'same.npz'}"]) == 0
+  np.testing.assert_array_equal(np.load(tmp_path / "same.npz")["samples"], held["samples"])
+  assert main(["sample", str(run("lowres")), "--arm=vanilla", "--caption=a bird", f"--out={tmp_path / 'no.npz'}"]) == 2
+  assert "no captions that a generator is told" in capsys.readouterr().err and not (tmp_path / "no.npz").exists()
+  alone = export.export(run("caption"), tmp_path / "alone", arm="vanilla")
+  assert json.loads((alone / "config.json").read_text())["vocabulary"] == ["a", "bird", "blue", "red"]
+  assert pretrained.load(alone).shape == (4, 4, 3)
 
 
 def test_fit_makes_pictures_fit(pictures, tmp_path, capsys):
