@@ -6,7 +6,8 @@ Our own card: a class-conditional GAN whose scores are exact, for the verifier r
               of 64, 128, 256, 256, spectral norm, the class projected; non-saturating + R1, gamma 1; alternating 1:1; Adam 2e-4 (0, .99); batch
               128; 100,000 rounds; average of G's weights .999
   evaluation  10,000 samples with classes of the data's law: for each class the share that is valid, and the share valid and of that class
-              (class_right is GAN-test, with a reader that makes no mistakes). Floor: noise, 0. Ceiling: new true images, through the same code
+              (class_right is GAN-test, with a reader that makes no mistakes), and GAN-train: the accuracy on the test split of a classifier that
+              learned from the samples. Floor: noise, 0. Ceiling: new true images, through the same code
 
   gan-jax run --config=experiments/triangles_class.py --workdir=runs/triangles_class             3 seeds, 4 arms: wants a GPU
   gan-jax run --config=experiments/triangles_class.py:cpu --workdir=runs/triangles_class_cpu       16x16, two types in two colours, plain, large
@@ -43,7 +44,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "transforms": {},
     "game": {"name": "gan", "ema_decay": 0.999},
     "evaluation": {
-      "num_samples": 10_000, "thresholds": (1,), "every": 1000, "monitor_samples": 1000, "distances": True, "metrics": {"triangles": {"n": 10_000}},
+      "num_samples": 10_000, "thresholds": (1,), "every": 1000, "monitor_samples": 1000, "distances": True, "metrics": {},
     },
     "arms": ARMS,
   }  # fmt: skip
@@ -57,10 +58,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
       "arms": pick(SMALL_ARMS, "vanilla", "rpgan_r1_r2"),
     }  # fmt: skip
     config["data"] |= {"size": 16, "only": SMALL}
-    config["evaluation"] |= {"num_samples": 2000, "monitor_samples": 256, "metrics": {"triangles": {"n": 2000}}}
+    config["evaluation"] |= {"num_samples": 2000, "monitor_samples": 256}
   if arg == "quick":
     config["num_steps"] = 400
-    config["evaluation"] |= {"num_samples": 512, "every": 100, "metrics": {"triangles": {"n": 512}}}
+    config["evaluation"] |= {"num_samples": 512, "every": 100}
+  n, test = config["evaluation"]["num_samples"], {**config["data"], "split": "test"}
+  config["evaluation"]["metrics"] = {"triangles": {"n": n}, "gan_train": {"reference": test, "n": n, "steps": 150 if arg == "quick" else 1400}}
   return ConfigDict(config, convert_dict=False)
 
 
