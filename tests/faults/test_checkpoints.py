@@ -2,7 +2,7 @@
 
 Two checkpoints, of rounds 1 and 2; one is harmed. `test_fNN` is row NN of docs/reliability.md.
 
-Mutations tried by hand: digests not compared, the manifest's own digest left out, an empty folder counted as a checkpoint.
+Mutations tried by hand: digests not compared, the manifest's own digest left out, an empty folder counted as a checkpoint, no reading back.
 """
 
 import errno

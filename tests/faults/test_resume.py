@@ -51,11 +51,14 @@ def test_f04_killed_twenty_times(tmp_path):
   chance, before, kills, moments = random.Random(4), [0, 0], 0, []
   while kills < KILLS:
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline, log = time.monotonic() + 300, lab / "killed/run.lock"
-    while child.poll() is None and time.monotonic() < deadline and not (log.exists() and str(child.pid) in log.read_text()):
-      time.sleep(0.05)
+    deadline, lock = time.monotonic() + 300, lab / "killed/run.lock"
+    # Every fourth at any time after the start, the others some rounds later than the one before: a slow machine takes long to begin.
+    further = 0 if kills % 4 == 0 else chance.randrange(1, 25)
+    reached = lambda: lock.exists() and str(child.pid) in lock.read_text() and sum(newest(lab / "killed")) >= sum(before) + further
+    while child.poll() is None and time.monotonic() < deadline and not reached():
+      time.sleep(0.02)
     with contextlib.suppress(subprocess.TimeoutExpired):
-      child.wait(chance.uniform(0.0, 20.0))
+      child.wait(chance.uniform(0.0, 0.3 if further else 20.0))
     child.send_signal(signal.SIGKILL)
     said = child.communicate()[1]
     assert child.returncode in (-9, 0), said
@@ -71,7 +74,7 @@ def test_f04_killed_twenty_times(tmp_path):
   small.equal(lab / "killed", lab / "done")
   assert not list((lab / "killed").rglob("*.orbax-checkpoint-tmp*"))
   print(f"{kills} kills, at {moments}")
-  assert kills >= KILLS / 2, "too quick a machine: nothing to kill"
+  assert kills >= KILLS / 2 and len(set(map(tuple, moments))) > KILLS / 3, f"nothing to kill: {moments}"
 
 
 def test_f15_on_other_numbers_of_devices(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 One run of two arms is stopped in every way in turn, and must end as one that nobody stopped, bit by bit.
 
-Mutations tried by hand: totals not saved (the log differs), the warnings' streaks not recalled, a lock that is not looked at.
+Mutations tried by hand: the warnings' streaks not recalled, a lock that is not looked at.
 """
 
 import errno
