@@ -47,7 +47,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "transforms": {},
     "game": {"name": "gan", "ema_decay": 0.999},
     "evaluation": {
-      "num_samples": 10_000, "thresholds": (1,), "every": 1000, "monitor_samples": 1000, "distances": True, "metrics": {"triangles": {"n": 10_000}},
+      "num_samples": 10_000, "thresholds": (1,), "every": 1000, "monitor_samples": 1000, "distances": True,
+      "metrics": {"triangle_scores": {"n": 10_000}},
     },
     "arms": ARMS,
   }  # fmt: skip
@@ -61,10 +62,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
       "arms": pick(ARMS, "vanilla", "rpgan_r1_r2"),
     }  # fmt: skip
     config["data"] |= {"size": 16, "only": SMALL}
-    config["evaluation"] |= {"num_samples": 2000, "monitor_samples": 256, "metrics": {"triangles": {"n": 2000}}}
+    config["evaluation"] |= {"num_samples": 2000, "monitor_samples": 256, "metrics": {"triangle_scores": {"n": 2000}}}
   if arg == "quick":
     config["num_steps"] = 400
-    config["evaluation"] |= {"num_samples": 512, "every": 100, "metrics": {"triangles": {"n": 512}}}
+    config["evaluation"] |= {"num_samples": 512, "every": 100, "metrics": {"triangle_scores": {"n": 512}}}
   return ConfigDict(config, convert_dict=False)
 
 

@@ -14,7 +14,7 @@ import pytest
 from gan_jax import data
 from gan_jax.data.base import Data
 from gan_jax.data.triangles.dataset import stream
-from gan_jax.metrics import evaluate, identities, perfect, triangles
+from gan_jax.metrics import evaluate, identities, perfect, triangle_scores
 
 N = 192
 ONLY = {"size": ("large", "medium"), "fill": ("red", "green"), "background": ("blue",), "texture": ("plain", "noisy")}
@@ -26,18 +26,18 @@ def small(condition: str | None = None) -> Data:
 
 
 def scored(samples: np.ndarray, of: Data, conditions: np.ndarray | None = None) -> dict[str, float]:
-  values, _ = evaluate(samples, of, distances=False, metrics={"triangles": triangles(n=len(samples))}, conditions=conditions)
+  values, _ = evaluate(samples, of, distances=False, metrics={"triangles": triangle_scores(n=len(samples))}, conditions=conditions)
   return {name.removesuffix(f"_n{len(samples)}"): value for name, value in values.items()}
 
 
 def test_documentation_examples():
   import sys
 
-  assert doctest.testmod(sys.modules[triangles.__module__]).failed == 0
+  assert doctest.testmod(sys.modules[triangle_scores.__module__]).failed == 0
 
 
 def test_the_row_of_perfect_values_is_that_of_new_true_images():
-  best = perfect(small("class"), N, distances=False, metrics={"triangles": triangles(n=N)})
+  best = perfect(small("class"), N, distances=False, metrics={"triangles": triangle_scores(n=N)})
   best = {name.removesuffix(f"_n{N}"): value for name, value in best.items()}
   assert best["triangle_ok"] > 0.99 and best["background_ok"] > 0.99 and abs(best["subject_gap"]) < 0.01
   assert best["subject_modes"] == 16 and best["background_modes"] == 2 and best["subject_tvd"] < 0.2 and best["background_tvd"] < 0.1
@@ -81,11 +81,11 @@ def test_classes_are_those_that_were_asked_for():
 
 
 def test_other_data_and_too_few_samples_are_refused():
-  with pytest.raises(ValueError, match=r"triangles scores data.triangles with modes.*ring has others, or none"):
-    identities({"triangles": triangles()}, data.ring(), 5000)
+  with pytest.raises(ValueError, match=r"triangle_scores reads data.triangles with modes.*ring has others, or none"):
+    identities({"triangles": triangle_scores()}, data.ring(), 5000)
   with pytest.raises(ValueError, match="triangles has others, or none"):
-    identities({"triangles": triangles()}, data.triangles(16), 5000)
+    identities({"triangles": triangle_scores()}, data.triangles(16), 5000)
   with pytest.raises(ValueError, match="triangles needs 2000 samples, the evaluation has 500"):
-    identities({"triangles": triangles()}, small(), 500)
+    identities({"triangles": triangle_scores()}, small(), 500)
   with pytest.raises(ValueError, match='no attribute "colour"'):
     data.triangles(16, modes=("colour",))

@@ -31,10 +31,10 @@ from gan_jax.metrics.recovery import ivom
 from gan_jax.metrics.similarity import ms_ssim
 from gan_jax.metrics.spectra import vendi
 from gan_jax.metrics.triangle_answers import triangle_answers
-from gan_jax.metrics.triangles import triangles
+from gan_jax.metrics.triangle_scores import triangle_scores
 
 __all__ = [
   "answer_diversity", "birthday", "classifier", "confidence_sweep", "consistency", "density_coverage", "evaluate", "frechet", "gan_train",
   "hole_error", "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels",
-  "precision_recall", "psnr", "random_conv", "ssim", "triangle_answers", "triangles", "vendi",
+  "precision_recall", "psnr", "random_conv", "ssim", "triangle_answers", "triangle_scores", "vendi",
 ]  # fmt: skip

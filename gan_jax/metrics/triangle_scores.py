@@ -12,7 +12,7 @@ from gan_jax.metrics.base import Context, Identity, Metric, identity_of, whole
 MOST_CLASSES = 24  # with more, single classes are not listed
 
 
-def triangles(*, n: int = 2000) -> Metric:
+def triangle_scores(*, n: int = 2000) -> Metric:
   """What the verifier reads in the first n samples of a generator of `data.triangles`.
 
     triangle_ok, background_ok     share with a triangle; with a background of one hue and a known texture
@@ -31,7 +31,7 @@ def triangles(*, n: int = 2000) -> Metric:
   ValueError: data that are not `data.triangles` with modes.
 
   >>> from gan_jax.data import triangles as data
-  >>> [name for name in triangles(n=100).identity(data(16, modes=("type",))) if "modes" in name]
+  >>> [name for name in triangle_scores(n=100).identity(data(16, modes=("type",))) if "modes" in name]
   ['subject_modes_n100', 'background_modes_n100']
   """
   whole("n", n)
@@ -92,7 +92,7 @@ def reading_of(data: Data) -> Reading:
   """What reads samples of this data set, or a ValueError: it is none of triangles."""
   reading = data.modes and data.modes.assign
   if not isinstance(reading, Reading):
-    raise ValueError(f"triangles scores data.triangles with modes, such as (\"type\", \"size\", \"fill\"); {data.name} has others, or none")
+    raise ValueError(f"triangle_scores reads data.triangles with modes, such as (\"type\", \"size\", \"fill\"); {data.name} has others, or none")
   return reading
 
 
