@@ -1,7 +1,4 @@
-"""GAN-train: a classifier learns from real images, and nothing from images under the wrong names.
-
-Mutations that made a test here fail: tried on the images it was trained on; classes of the reference for those asked for.
-"""
+"""GAN-train: a classifier learns from real images, and nothing from images under the wrong names."""
 
 import jax
 import numpy as np

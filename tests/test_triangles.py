@@ -1,7 +1,4 @@
-"""Triangles: exact coverage against a clipped polygon, the law of shapes and attributes, what is true of a picture, splits and stream, captions.
-
-Mutations that made a test here fail: the far corner's share given to the near one in `slopes`; an edge's sign left out; margin 0; ...
-"""
+"""Triangles: exact coverage against a clipped polygon, the law of shapes and attributes, what is true of a picture, splits and stream, captions."""
 
 import doctest
 import functools

@@ -1,8 +1,4 @@
-"""Scores of generated triangles: true ones, copies, empty backgrounds, one image for ever, and the wrong class.
-
-Mutations that made a test here fail: coverage counted over samples that are not valid; the gap the other way round; corners compared in one order
-alone; accuracy among all samples for that among valid ones.
-"""
+"""Scores of generated triangles: true ones, copies, empty backgrounds, one image for ever, and the wrong class."""
 
 import doctest
 import functools

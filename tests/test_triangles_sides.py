@@ -1,7 +1,4 @@
-"""The sides of triangles: the law, and what counts as one.
-
-Mutations that made a test here fail: >= for > in the inequality; a margin of 0; cells by a and c.
-"""
+"""The sides of triangles: the law, and what counts as one."""
 
 import doctest
 

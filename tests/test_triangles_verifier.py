@@ -1,7 +1,4 @@
-"""The verifier of triangles, calibrated: what it accepts of true images and of 23 other kinds, and how near it comes to their truth.
-
-Mutations that made a test here fail: no limit on the defect; the line's direction kept for plain backgrounds; white noise not asked for; ...
-"""
+"""The verifier of triangles, calibrated: what it accepts of true images and of 23 other kinds, and how near it comes to their truth."""
 
 import doctest
 
