@@ -9,8 +9,8 @@ Our own card: a conditional GAN with a caption encoder that each player trains f
   evaluation  1,000 captions of the test split: share of answers whose attribute is the one said, all five, and the two colours exchanged
 
   gan-jax run --config=experiments/triangles_text.py --workdir=runs/triangles_text               3 seeds, 3 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_text.py:quick --workdir=runs/triangles_text_quick   16x16, large, plain; 600 rounds, 1 arm: it
-              shows that all of it runs, and colours; valid triangles need the GPU
+  gan-jax run --config=experiments/triangles_text.py:quick --workdir=runs/triangles_text_quick   16x16, large, plain; 600 rounds, 1 arm: to see
+              that all of it runs; neither form has been run yet
 
   gan-jax sample runs/triangles_text --arm=mismatched --caption="a small red scalene triangle on a striped blue background" --out=red.png
 """
