@@ -120,7 +120,8 @@ def look(folder: Path, step: int, samples: np.ndarray, data: Data) -> None:
   try:
     pictures.grid(shown.reshape(-1, *shown.shape[2:]), folder / "samples" / f"round_{step:07d}.png", columns=LOOK_COLUMNS)
   except StorageError as error:
-    warnings.warn(f"{folder / 'samples'}: cannot write pictures ({getattr(error.__cause__, 'strerror', error)}); training goes on", stacklevel=2)  # once
+    reason = getattr(error.__cause__, "strerror", error)
+    warnings.warn(f"{folder / 'samples'}: cannot write pictures ({reason}); training goes on", stacklevel=2)  # once
 
 
 def _halves(experiment: resolve.Experiment, states: core.GanState, number: int) -> dict[str, Any]:

@@ -51,6 +51,9 @@ def cold(lab):
 
 def test_f38_determinism_across_processes_and_surroundings(lab, cold):
   """The same bits with a warm cache, into a pipe 20 columns wide, in the C locale, in another zone, in ASCII, beside a TensorFlow."""
+  for number, path in enumerate(sorted((lab / "cache").iterdir())):
+    if number % 8 == 0:
+      path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])  # a few entries are torn as well (row 39)
   (lab / "stubs/tensorflow").mkdir(parents=True)
   (lab / "stubs/tensorflow/__init__.py").write_text(f"import pathlib; pathlib.Path({str(lab)!r}, 'was_imported').touch()\n")
   path = os.pathsep.join([str(ROOT), str(lab / "stubs")])
@@ -65,6 +68,7 @@ def test_f38_determinism_across_processes_and_surroundings(lab, cold):
   assert not (lab / "was_imported").exists()
 
 
+@pytest.mark.slow
 def test_f39_a_corrupt_compile_cache(lab, cold):
   """Half of its files cut, the rest with a byte changed: compiled again, with the same result."""
   broken = lab / "broken_cache"
