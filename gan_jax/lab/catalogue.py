@@ -72,11 +72,8 @@ def _public(module: str) -> dict[str, str]:
   path = os.path.join(PACKAGE, module)
   if not os.path.isdir(path):
     return _offered(path + ".py", {})
-  found: dict[str, str] = {}
-  for name in sorted(os.listdir(path)):
-    if name.endswith(".py") and name != "__init__.py":
-      found |= _definitions(_parse(os.path.join(path, name)), GIVES.get(module, ()))
-  return _offered(os.path.join(path, "__init__.py"), found, GIVES.get(module, ()))
+  gives = GIVES.get(module, ())
+  return _offered(os.path.join(path, "__init__.py"), _defined(path, gives), gives)
 
 
 def _offered(path: str, elsewhere: Mapping[str, str], gives: Sequence[str] = ()) -> dict[str, str]:
@@ -87,11 +84,17 @@ def _offered(path: str, elsewhere: Mapping[str, str], gives: Sequence[str] = ())
     if isinstance(
       node, ast.ImportFrom
     ):  # `from layers import MinibatchStddev as minibatch_stddev`, `from gan_jax.gan import gan`
-      source = os.path.join(os.path.dirname(PACKAGE), *(node.module or "").split(".")) + ".py"
-      there = {**elsewhere, **(_definitions(_parse(source), gives) if (node.module or "").startswith("gan_jax.") else {})}
+      package, *source = (node.module or "").split(".")
+      there = {**elsewhere, **(_defined(os.path.join(PACKAGE, *source), gives) if package == "gan_jax" and source else {})}
       found |= {alias.asname or alias.name: there[alias.name] for alias in node.names if alias.name in there}
   names = _all(tree) or [name for name in (own or elsewhere) if name[:1].islower()]
   return {name: found[name] for name in names if name in found}
+
+
+def _defined(path: str, gives: Sequence[str]) -> dict[str, str]:
+  """The definitions of a module, or of all modules of a package."""
+  files = [path + ".py"] if not os.path.isdir(path) else [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".py")]
+  return {name: sentence for file in files for name, sentence in _definitions(_parse(file), gives).items()}
 
 
 def _all(tree: ast.Module) -> list[str] | None:
