@@ -109,13 +109,12 @@ def test_quick_forms_train_on_real_data(name, request):
 
   algorithm, key = build(game), jax.random.key(1)
 
-  def train(table):
-    batches = [data.draw(table, jax.random.fold_in(key, number), size) for number in range(2)]
-    first = algorithm.init(key, batches[0])
-    state, _ = algorithm.step(first, batches[0], key)
-    return first, *algorithm.step(state, batches[1], key)
-
-  first, state, logs = jax.jit(train, compiler_options=QUICK_TO_COMPILE)(data.table)
+  batch = lambda table, number: data.draw(table, jax.random.fold_in(key, number), size)
+  begin = jax.jit(lambda table: algorithm.init(key, batch(table, 0)), compiler_options=QUICK_TO_COMPILE)
+  play = jax.jit(lambda table, state: algorithm.step(state, batch(table, state.step), key), compiler_options=QUICK_TO_COMPILE)
+  first = begin(data.table)
+  state, _ = play(data.table, first)
+  state, logs = play(data.table, state)
   assert all(np.isfinite(log).all() for log in logs.values()) and int(state.step) == 2
   still = jax.tree.map(lambda old, new: bool((old == new).all()), first.params, state.params)
   assert not any(jax.tree.leaves(still)), f"parameters that do not move: {still}"
