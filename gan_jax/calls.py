@@ -72,11 +72,13 @@ class Calls:
 @dataclasses.dataclass(frozen=True)
 class Sampler:
   """Draws from G, at evaluation (population statistics where the network keeps any): `sampler(state, key, batch)` gives one example a row of
-  `batch`. Its halves: `latent(key, n)`, and `generate(state, latent, batch)`, of which only `batch["condition"]` is looked at."""
+  `batch`. Its halves: `latent(key, n)`, and `generate(state, latent, batch)`, of which only `batch["condition"]` is looked at. What G sows on the way
+  is `sown(state, name, latent, batch)`, as the layers that a picture is made of; None in games whose samples are more than G's output."""
 
   latent: Callable[[Array, int], PyTree]
   generate: Callable[[GanState, PyTree, Batch], Any]
   between: Callable[[PyTree, PyTree, Array], PyTree] = straight
+  sown: Callable[[GanState, str, PyTree, Batch], PyTree] | None = None
 
   def __call__(self, state: GanState, key: Array, batch: Batch) -> Any:
     return self.generate(state, self.latent(key, len(batch["image"])), batch)
@@ -92,7 +94,10 @@ def sampler(generator: nn.Module, prior: Prior) -> Sampler:
     variables = {"params": state.params["generator"], **state.model_state["generator"]["network"]}
     return generator.apply(variables, latent, *given(batch.get("condition")), train=False)
 
-  return Sampler(prior.sample, generate, prior.between)
+  def sown(state: GanState, name: str, latent: PyTree, batch: Batch) -> PyTree:
+    return Calls(generator, "generator", state, train=False).sown(name, latent, *given(batch.get("condition")))
+
+  return Sampler(prior.sample, generate, prior.between, sown)
 
 
 def judge_of(discriminator: nn.Module) -> Callable[[GanState, Array, Batch], tuple[Array, Array]]:

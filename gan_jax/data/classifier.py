@@ -168,37 +168,72 @@ def _halved(x: Array) -> Array:
   return x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
 
 
-def _train(images: np.ndarray, labels: np.ndarray, num_classes: int, steps: int) -> dict[str, np.ndarray]:
-  network, batch = Network(num_classes), min(RECIPE.batch, len(images))
+def taught(
+  images: np.ndarray, labels: np.ndarray, num_classes: int, *, steps: int = STEPS, seed: int = RECIPE.seed, weights: np.ndarray | None = None,
+  alike: bool = False, flips: bool = False,
+) -> Classifier:  # fmt: skip
+  """The classifier of `classifier`, of all these examples uint8 [N, H, W, C] and their labels [N]: to compare what sets teach, so it is measured on
+  none of them (its accuracy is nan) and kept nowhere. Two sets of more than 125 examples get the same network, updates and schedule, by one program.
+
+  weights: [K], of each class in the loss. alike: batches draw a class, each alike, then one of its examples; otherwise they are epochs in random
+  order. flips: half of the images, at random, are seen in a mirror.
+  """
+  found = _train(images, labels, num_classes, count("steps", steps), seed, (np.ones(num_classes) if weights is None else weights, flips), alike)
+  digest = hashlib.sha256()
+  for name in sorted(found):
+    digest.update(np.ascontiguousarray(found[name]).data)
+  return Classifier(found, num_classes, float("nan"), digest.hexdigest())
+
+
+def _train(images: np.ndarray, labels: np.ndarray, num_classes: int, steps: int, seed: int = RECIPE.seed,
+           extras: tuple[np.ndarray, bool] | None = None, alike: bool = False) -> dict[str, np.ndarray]:
+  """`extras` are the classes' weights and whether images are flipped; None is the program without either, whose weights caches hold."""
+  batch = min(RECIPE.batch, len(images))
+  init, step = _program(images.shape[1:], num_classes, steps)
+  how = () if extras is None else (np.asarray(extras[0], np.float32), np.asarray(extras[1]))
+  rng, run_key = np.random.default_rng(seed), jax.random.key(seed)
+  members = [np.flatnonzero(labels == k) for k in range(num_classes)]
+  state, waiting = init(run_key), np.zeros(0, np.int64)
+  for number in range(steps):
+    if alike:
+      chosen = np.array([rng.choice(members[k]) for k in rng.integers(num_classes, size=batch)])
+    else:
+      if len(waiting) < batch:
+        waiting = rng.permutation(len(images))
+      chosen, waiting = waiting[:batch], waiting[batch:]
+    state = step(*state, images[chosen], labels[chosen], jax.random.fold_in(run_key, number), *how)
+  return _flat({"params": state[0], "batch_stats": state[1]})
+
+
+@functools.lru_cache(maxsize=8)
+def _program(shape: tuple[int, ...], num_classes: int, steps: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+  """`init(key)` and `step(params, statistics, memory, images, labels, key, *(weights, flips))`, compiled once for all sets of such images."""
+  network, reach = Network(num_classes), min(shape[:2]) // 16
   schedule = optax.cosine_onecycle_schedule(max(steps, 2), RECIPE.learning_rate, RECIPE.warm_up)
   optimizer = optax.adamw(schedule, b2=RECIPE.b2, weight_decay=RECIPE.weight_decay)
-  reach = min(images.shape[1:3]) // 16
 
   @jax.jit
   def init(key: Array) -> tuple[Any, Any, Any]:
-    variables = network.init(key, jnp.zeros((2, *images.shape[1:])), True)
+    variables = network.init(key, jnp.zeros((2, *shape)), True)
     return variables["params"], variables["batch_stats"], optimizer.init(variables["params"])
 
   @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
-  def step(params: Any, statistics: Any, memory: Any, images: Array, labels: Array, key: Array) -> tuple[Any, Any, Any]:
+  def step(params: Any, statistics: Any, memory: Any, images: Array, labels: Array, key: Array, *how: Array) -> tuple[Any, Any, Any]:
     x = _shifted(pixels(images), key, reach)
+    if how:
+      mirrored = how[1] & jax.random.bernoulli(jax.random.fold_in(key, 1), shape=(len(x), 1, 1, 1))
+      x = jnp.where(mirrored, x[:, :, ::-1], x)
 
     def loss(params: Any) -> tuple[Array, Any]:
       (logits, _), moved = network.apply({"params": params, "batch_stats": statistics}, x, True, mutable=["batch_stats"])
-      return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), moved["batch_stats"]
+      each = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+      return (each * how[0][labels] if how else each).mean(), moved["batch_stats"]
 
     gradient, statistics = jax.grad(loss, has_aux=True)(params)
     updates, memory = optimizer.update(gradient, memory, params)
     return optax.apply_updates(params, updates), statistics, memory
 
-  rng, run_key = np.random.default_rng(RECIPE.seed), jax.random.key(RECIPE.seed)
-  state, waiting = init(run_key), np.zeros(0, np.int64)
-  for number in range(steps):
-    if len(waiting) < batch:
-      waiting = rng.permutation(len(images))
-    chosen, waiting = waiting[:batch], waiting[batch:]
-    state = step(*state, images[chosen], labels[chosen], jax.random.fold_in(run_key, number))
-  return _flat({"params": state[0], "batch_stats": state[1]})
+  return init, step
 
 
 def _shifted(images: Array, key: Array, reach: int) -> Array:

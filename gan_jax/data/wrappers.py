@@ -7,7 +7,7 @@ wrong.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -95,23 +95,27 @@ def stacked(of: Data, *, triples: int | None = None, seed: int = 0, minimum_accu
   return from_rows(f"stacked_{of.name}", shape, made, modes=Modes(law, assign, quality=1.0, classifier=_OfChannels(modes.classifier)), of=single)
 
 
-def long_tail(of: Data, *, ratio: float = 0.01, seed: int = 0, minimum_accuracy: float = MINIMUM_ACCURACY, classifier_steps: int = STEPS,
-              cache: Cache | None = None) -> Data:
+def long_tail(of: Data, *, ratio: float = 0.01, seed: int = 0, drawn: Literal["examples", "classes"] = "examples",
+              minimum_accuracy: float = MINIMUM_ACCURACY, classifier_steps: int = STEPS, cache: Cache | None = None) -> Data:
   """Fewer and fewer examples from class to class: n_i = n ratio^(i / (K - 1)), i = 0 ... K - 1, n the size of the smallest class.
 
   Cui et al., 2019 (arXiv:1901.05555): CIFAR-10-LT is ratio .01, 5000 ... 50. Rare classes have few distinct examples, chosen once from `seed`; of
-  `minority` they have all, drawn rarely. The classifier is trained on the whole set.
+  `minority` they have all, drawn rarely. The classifier is trained on the whole set; a set that knows its modes (`triangles`) is read as it is.
 
+  drawn: "examples" draws each example alike, so classes by their size; "classes" each class alike, so rare examples often.
   ValueError: a ratio outside (0, 1], or as `labelled`.
   """
-  rows, ratio = _rows(of, "long_tail"), positive("ratio", ratio)
+  rows, ratio = _rows(of, "long_tail", known=True), positive("ratio", ratio)
   if ratio > 1:
     raise ValueError(f"ratio is the last class's share of the first one's, at most 1; got {ratio:g}")
+  if drawn not in ("examples", "classes"):
+    raise ValueError(f'drawn is {drawn!r}; "examples" draws each example alike, "classes" each class')
   members = _members(rows.source)
   rng, size, last = np.random.default_rng(seed), min(map(len, members)), len(members) - 1
   kept = [np.sort(rng.permutation(numbers)[: max(1, round(size * ratio ** (i / max(1, last))))]) for i, numbers in enumerate(members)]
-  return _reweighted(f"long_tail_{of.name}", of, rows, kept, [len(numbers) for numbers in kept], range(len(kept)),
-                     _reader(of, minimum_accuracy, classifier_steps, cache))  # fmt: skip
+  mass = [len(numbers) if drawn == "examples" else 1 for numbers in kept]
+  reader = of.modes or _reader(of, minimum_accuracy, classifier_steps, cache)
+  return _reweighted(f"long_tail_{of.name}", of, rows, kept, mass, range(len(kept)), reader)
 
 
 def minority(of: Data, *, weights: Mapping[str, float], classes: Sequence[str] | None = None, minimum_accuracy: float = MINIMUM_ACCURACY,
@@ -196,17 +200,23 @@ class _OfChannels(NamedTuple):
 
 
 def _reweighted(name: str, of: Data, rows: Rows, members: Sequence[np.ndarray], mass: Sequence[float], chosen: Sequence[int],
-                reader: Classifier) -> Data:
-  """Draw class i with probability mass[i] / sum, then one of its examples members[i], all alike."""
+                reader: Classifier | Modes) -> Data:
+  """Draw class i with probability mass[i] / sum, then one of its examples members[i], all alike. A set with modes keeps them, in their new shares."""
   source = Selected(rows.source, np.concatenate(members), {k: i for i, k in enumerate(chosen)})
   sizes = np.array([len(numbers) for numbers in members])
   share = np.asarray(mass, np.float64) / np.sum(mass)
-  read = _read(reader, source, chosen)
-  law = np.bincount(read, np.repeat(share / sizes, sizes), minlength=len(chosen))
+  if isinstance(reader, Modes):
+    read, known = _in_chunks(source, lambda images: reader.assign(images).mode), len(reader.probabilities)
+  else:
+    read, known = _read(reader, source, chosen), len(chosen)
+  law = np.bincount(read, np.repeat(share / sizes, sizes), minlength=known)
   if (law <= 0).any():
-    raise ValueError(f'class "{source.classes[law.argmin()]}": the classifier reads none of its examples as such')
+    lost = f'class "{source.classes[law.argmin()]}"' if known == len(chosen) else f"mode {law.argmin()}"
+    raise ValueError(f"{lost}: the classifier reads none of its examples as such")
+  law = law / law.sum()
+  modes = reader._replace(probabilities=law) if isinstance(reader, Modes) else _modes(reader, law, chosen)
   index = _by_class(np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes, share)
-  return from_rows(name, of.shape, rows._replace(source=source, index=index), modes=_modes(reader, law / law.sum(), chosen),
+  return from_rows(name, of.shape, rows._replace(source=source, index=index), modes=modes,
                    num_classes=None if of.num_classes is None else len(chosen))  # fmt: skip
 
 
@@ -254,10 +264,10 @@ def _reader(of: Data, minimum_accuracy: float, steps: int, cache: Cache | None) 
   return found
 
 
-def _rows(of: Data, name: str) -> Rows:
+def _rows(of: Data, name: str, known: bool = False) -> Rows:
   if of.rows is None or of.rows.source.labels is None:
     raise ValueError(f"{name} takes a finite set of images with labels; {of.name} has none")
-  if of.modes is not None:
+  if of.modes is not None and (not known or isinstance(of.modes.classifier, Classifier)):
     raise ValueError(f"{name} takes a set as it is; {of.name} has modes already")
   return of.rows
 

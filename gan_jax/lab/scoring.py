@@ -1,5 +1,6 @@
 """What an arm leaves behind: the scores of its final evaluation, and pictures of its samples and of their nearest training images."""
 
+import functools
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -130,7 +131,13 @@ def _halves(experiment: resolve.Experiment, states: core.GanState, number: int) 
   if not isinstance(sampler, Sampler) or set(experiment.data.abstract(1)) != {"image"}:
     return {}
   state = jax.tree.map(lambda leaf: leaf[number], states)
-  return {"generate": jax.tree_util.Partial(sampler.unconditional, state), "latent": sampler.latent}
+  halves = {"generate": jax.tree_util.Partial(sampler.unconditional, state), "latent": sampler.latent}
+  return halves if sampler.sown is None else halves | {"sown": functools.partial(_sown, sampler, state)}
+
+
+def _sown(sampler: Sampler, state: core.GanState, name: str, latent: Any) -> Any:
+  assert sampler.sown is not None
+  return jax.jit(sampler.sown, static_argnums=1)(state, name, latent, {})  # one program for all seeds: it is of the function
 
 
 def _answer(data: Data, compiled: Program, states: core.GanState, keys: jax.Array, number: int) -> Callable[[np.ndarray, int], np.ndarray] | None:

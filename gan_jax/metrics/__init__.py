@@ -23,7 +23,7 @@ from gan_jax.metrics.duplicates import birthday
 from gan_jax.metrics.evaluation import evaluate, identities, perfect
 from gan_jax.metrics.feature_distances import frechet, kernel_distance
 from gan_jax.metrics.features import classifier, pixels, random_conv
-from gan_jax.metrics.gan_train import gan_train
+from gan_jax.metrics.gan_train import balancing, gan_train
 from gan_jax.metrics.inception_2015 import inception
 from gan_jax.metrics.monitor import kmeans_modes, monitor
 from gan_jax.metrics.neighbours import density_coverage, precision_recall
@@ -31,10 +31,11 @@ from gan_jax.metrics.recovery import ivom
 from gan_jax.metrics.similarity import ms_ssim
 from gan_jax.metrics.spectra import vendi
 from gan_jax.metrics.triangle_answers import triangle_answers
+from gan_jax.metrics.triangle_layers import triangle_layers
 from gan_jax.metrics.triangle_scores import triangle_scores
 
 __all__ = [
-  "answer_diversity", "birthday", "classifier", "confidence_sweep", "consistency", "density_coverage", "evaluate", "frechet", "gan_train",
-  "hole_error", "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class", "perfect", "pixels",
-  "precision_recall", "psnr", "random_conv", "ssim", "triangle_answers", "triangle_scores", "vendi",
+  "answer_diversity", "balancing", "birthday", "classifier", "confidence_sweep", "consistency", "density_coverage", "evaluate", "frechet",
+  "gan_train", "hole_error", "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class",
+  "perfect", "pixels", "precision_recall", "psnr", "random_conv", "ssim", "triangle_answers", "triangle_layers", "triangle_scores", "vendi",
 ]  # fmt: skip

@@ -44,6 +44,7 @@ class Context(NamedTuple):
 
   `generate` is pure JAX, z [n, ...] -> x [n, *shape], and `latent(key, n)` draws such z; None where only samples are at hand. Give
   `generate` as `jax.tree_util.Partial(function, parameters)` and all seeds share one compiled program.
+  `sown(name, z)` is what the generator sows under a name on the way to `generate(z)`, as the layers that an image is made of.
   `answer(conditions [n, ...], number) -> [n, *shape]` is what the generator makes of conditions, another latent for each number; None as `generate`.
   `conditions` [N] are the classes that the samples were asked for. `memory` and `seen` keep what was computed of the data and of these samples.
   """
@@ -53,6 +54,7 @@ class Context(NamedTuple):
   conditions: np.ndarray | None = None
   generate: Callable[[Any], jax.Array] | None = None
   latent: Callable[[jax.Array, int], Any] | None = None
+  sown: Callable[[str, Any], Any] | None = None
   answer: Callable[[np.ndarray, int], np.ndarray] | None = None
   seed: int = 0
   memory: dict = {}  # noqa: RUF012 (made anew by `context_of`)

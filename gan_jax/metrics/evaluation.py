@@ -19,7 +19,7 @@ REPLICATES = 3  # fresh real samples behind the perfect value of a named metric,
 
 def evaluate(samples: np.ndarray, data: Data, *, thresholds: Sequence[int] = (1,), distances: bool = True, seed: int = 0,
              metrics: Mapping[str, Metric] | None = None, conditions: np.ndarray | None = None, generate: Callable[[Any], jax.Array] | None = None,
-             latent: Callable[[jax.Array, int], Any] | None = None,
+             latent: Callable[[jax.Array, int], Any] | None = None, sown: Callable[[str, Any], Any] | None = None,
              answer: Callable[[np.ndarray, int], np.ndarray] | None = None) -> tuple[dict[str, float], np.ndarray]:
   """(values, counts): every metric that this data set allows, and the number of high-quality samples of each mode, [K].
 
@@ -34,7 +34,7 @@ def evaluate(samples: np.ndarray, data: Data, *, thresholds: Sequence[int] = (1,
   distances=False leaves them out. Without ground truth about modes the second and third are absent and counts is
   empty. What `metrics` need of the data is computed once and kept for the next samples.
 
-  conditions: [N], the classes that the samples were asked for. generate, latent, answer: see `metrics.base.Context`.
+  conditions: [N], the classes that the samples were asked for. generate, latent, sown, answer: see `metrics.base.Context`.
   ValueError: samples of another shape, or none; too few for one of `metrics`, or data that it cannot score.
   """
   samples = np.asarray(samples)
@@ -45,7 +45,7 @@ def evaluate(samples: np.ndarray, data: Data, *, thresholds: Sequence[int] = (1,
     raise ValueError(f"one condition for each sample: got {len(conditions)} for {len(samples)}")
   finite = finite_rows(samples)
   values, counts = {"finite": float(finite.mean())}, np.zeros(0, int)
-  kept = _kept(_Same(data), seed)._replace(conditions=conditions, generate=generate, latent=latent, answer=answer, seen={})
+  kept = _kept(_Same(data), seed)._replace(conditions=conditions, generate=generate, latent=latent, sown=sown, answer=answer, seen={})
   if data.modes is not None:
     found = data.modes.assign(samples)
     kept.seen["assignment"] = found

@@ -1,6 +1,7 @@
 """Players' networks and the layers they are made of. All are linen modules that take `train` and sow their last hidden layer as `features`."""
 
 from gan_jax.networks.dcgan import dcgan_discriminator, dcgan_generator
+from gan_jax.networks.layered import layered
 from gan_jax.networks.layers import MinibatchDiscrimination as minibatch_discrimination
 from gan_jax.networks.layers import MinibatchStddev as minibatch_stddev
 from gan_jax.networks.layers import Recognition as recognition
@@ -16,7 +17,7 @@ from gan_jax.networks.unet import filled, unet_generator
 from gan_jax.networks.virtual import virtual_batch
 
 __all__ = [
-  "captioned", "dcgan_discriminator", "dcgan_generator", "filled", "leaky_relu", "minibatch_discrimination", "minibatch_stddev", "mlp",
-  "multiscale_discriminator", "patch_discriminator", "r3gan_discriminator", "r3gan_generator", "recognition", "residual_translator",
+  "captioned", "dcgan_discriminator", "dcgan_generator", "filled", "layered", "leaky_relu", "minibatch_discrimination", "minibatch_stddev",
+  "mlp", "multiscale_discriminator", "patch_discriminator", "r3gan_discriminator", "r3gan_generator", "recognition", "residual_translator",
   "resnet_discriminator", "resnet_generator", "superresolution_generator", "unet_generator", "virtual_batch",
 ]  # fmt: skip
