@@ -175,6 +175,7 @@ def take_turn(game: Game, names: tuple[str, ...], state: GanState, batch: Batch,
     loss = player.parts[part] if part else player.loss
     (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(state.params[name], state, batch, key)
     grads, model_state, logs = mean_over((grads, aux.model_state, {"loss": value, **aux.metrics}), game.axis_name)
+    logs["gradient_norm"] = optax.tree.norm(grads)
     start = state.opt_state[name] if aux.opt_state is None else aux.opt_state
     updates, opt_state = player.optimizer.update(grads, start, state.params[name])
     params = optax.apply_updates(state.params[name], updates)

@@ -28,6 +28,13 @@ def test_alternating_and_simultaneous_play_in_closed_form():
   )
 
 
+def test_the_norm_of_the_gradient_is_logged():
+  """The bilinear game's slopes are A y for the one and -A x for the other, who has moved by then."""
+  _, metrics = build(bilinear()).step(play(bilinear())[0], ROW, jax.random.key(0))
+  wanted = {"discriminator": abs(A * X), "generator": abs(A * (Y + RATE * A * X))}
+  assert {name: float(metrics[f"{name}/gradient_norm"]) for name in wanted} == pytest.approx(wanted, rel=1e-6)
+
+
 def test_average_of_the_generator_in_closed_form():
   states = play(bilinear(ema_decay=0.9), rounds=3)
   average = X

@@ -287,6 +287,24 @@ def test_time_and_area_of_the_mode_curve(tmp_path):
   assert cells(tables.dynamics_table(reports.summarise_run(run)), "vanilla")["rounds to all modes"].text == "∞"
 
 
+def test_the_second_half_of_training_in_table_and_figure(tmp_path):
+  """Two arms with the meters: one whose gradient vanishes with everything in one mode, one that rotates. The others have no such columns."""
+  run = make_run(tmp_path / "run")
+  assert not any("late_churn" in name for arm in reports.summarise_run(run)["arms"].values() for name in arm)
+  for arm, gradient, churn in (("vanilla", 1e-6, 0.0), ("pacgan2", 1.0, 0.5)):
+    meters = {"modes": 1.0, "tvd": 0.875, "churn": churn, "generator/gradient_norm": gradient}
+    rows = [{"step": step, "seed": seed, **meters, "generator/loss": step / 1000} for step in (1000, 2000, 3000) for seed in SEEDS]
+    (run / f"arms/{arm}/metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+  page = reports.report(run)
+  summary = json.loads((run / "summary.json").read_text())
+  for arm, gradient, churn in (("vanilla", 1e-6, 0), ("pacgan2", 1, 0.5)):
+    late = {name: summary["arms"][arm][f"raw/late_{name}"]["values"] for name in ("gradient", "churn", "tvd", "swing")}
+    assert late == {"gradient": [gradient] * 5, "churn": [churn] * 5, "tvd": [0.875] * 5, "swing": [pytest.approx(0.5)] * 5}
+    assert cells(tables.dynamics_table(summary), arm)["gradient"].text
+  assert (run / "figures/on_the_way.png").stat().st_size > 10_000 and "On the way" in page.read_text()
+  assert not {name for name, _ in tables.full_table(summary, "raw").columns} & tables.ON_THE_WAY
+
+
 def test_many_modes_fail_below_nine_tenths_of_the_perfect_sampler(tmp_path):
   arms = {"vanilla": {"modes_tquarter": [20, 897, 898, 100, 50]}}
   run = make_run(tmp_path / "run", arms=arms, failed=(), unfinished=(), num_modes=1024, perfect={"modes_tquarter": 997.5})

@@ -5,6 +5,7 @@ import pytest
 
 from gan_jax.data import ring
 from gan_jax.metrics import kmeans_modes, monitor
+from gan_jax.metrics.monitor import second_half
 
 DATA = ring(radius=2.5, sigma=0.05)
 
@@ -17,15 +18,16 @@ def test_health_collapse_and_churn():
   real, healthy = points(np.arange(512) % 8, seed=1), points(np.arange(512) % 8)
   values, modes = monitor(healthy, real, DATA)
   assert values["modes"] == 8 and values["high_quality"] > 0.97 and values["diversity"] == pytest.approx(1, abs=0.1)
-  assert "churn" not in values
+  assert "churn" not in values and values["tvd"] == pytest.approx(0, abs=1e-12)
   values, modes = monitor(points(np.zeros(512, int)), real, DATA, modes)
   assert values["modes"] == 1 and values["diversity"] < 0.1 and values["churn"] == pytest.approx(7 / 8)
+  assert values["tvd"] == pytest.approx(7 / 8)
   values, modes = monitor(points(np.ones(512, int)), real, DATA, modes)  # hops: as collapsed, elsewhere
   assert values["modes"] == 1 and values["churn"] == 1
   values, modes = monitor(points(np.ones(512, int), seed=2), real, DATA, modes)
   assert values["churn"] == 0
   values, modes = monitor(np.full((512, 2), np.nan), real, DATA, modes)
-  assert values == {"modes": 0, "high_quality": 0, "diversity": 0, "churn": 1}
+  assert values == {"modes": 0, "high_quality": 0, "diversity": 0, "tvd": 1, "churn": 1}
 
 
 def test_without_labels_bins_of_real_samples_stand_in():
@@ -40,6 +42,18 @@ def test_without_labels_bins_of_real_samples_stand_in():
   assert values["modes"] == 8
   assert not fitted.modes.assign(np.array([[0.0, 0.0], [np.nan, 0.0]])).high_quality.any()
   assert fitted.modes.assign(real).high_quality.mean() == pytest.approx(fitted.modes.quality, abs=0.01)
+
+
+def test_the_second_half_by_hand():
+  steps = np.array([100, 200, 300, 400])
+  log = {
+    "tvd": (steps, np.array([0.0, 0.0, 0.5, 0.7])), "churn": (steps[1:], np.array([1.0, 0.25, 0.75])), "modes": (steps, np.ones(4)),
+    "generator/loss": (steps, np.array([9.0, 9.0, 1.0, 3.0])), "generator/gradient_norm": (steps, np.array([9.0, 9.0, 0.1, 0.3])),
+  }  # fmt: skip
+  found = second_half(log)  # round 200 is half of the last one, and belongs to the first
+  assert found == pytest.approx({"late_churn": 0.5, "late_tvd": 0.6, "late_gradient": 0.2, "late_swing": 1.0})
+  assert second_half({"modes": log["modes"]}) == {}
+  assert np.isnan(second_half({"tvd": (steps, np.array([0, 0, 0.5, np.nan]))})["late_tvd"])
 
 
 def test_more_bins_than_samples_is_refused():

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.lab import document, figures, histograms, improvement, pictures, rundir, sample_figures, scoring, tables
+from gan_jax.lab import document, figures, histograms, improvement, meters, pictures, rundir, sample_figures, scoring, tables
 from gan_jax.lab import summary as summaries
 from gan_jax.lab.errors import UsageError
 from gan_jax.lab.page import Picture
@@ -83,6 +83,8 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
         figures.modes_over_time(arms, num_modes=summary["num_modes"], perfect=summary["monitor_modes"]),
       )
     )
+  logs = {arm.name: sources[arm.name][0].logs.get(sources[arm.name][1], {}) for arm in arms}
+  shown.append(("on_the_way", "On the way", meters.CAPTION, meters.on_the_way(logs, summary["baseline"])))
   columns = [(name, heading) for name, heading, _ in tables.headline(summary, "raw")]
   wanted = [summary["primary"], "high_quality", "kl_reverse_nats"]
   picked = sorted((pair for pair in columns if pair[0] in wanted), key=lambda pair: wanted.index(pair[0])) or columns[:3]
@@ -170,7 +172,7 @@ def _view(name: str, summary: Mapping[str, Any], run: summaries.Run, arm: str) -
     name,
     tables.mark_of(info),
     name == summary["baseline"],
-    run.curves.get(arm, {}),
+    run.curves(arm),
     seeds if len(seeds) == size else list(range(size)),
     samples if size else None,
     counts if size else None,

@@ -25,7 +25,7 @@ class Run(NamedTuple):
   perfect: dict[str, float]
   values: dict[str, dict[str, dict[int, float]]]
   status: dict[str, dict[str, Any]]
-  curves: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]]
+  logs: dict[str, dict[int, Log]]  # arm -> seed -> columns of metrics.jsonl
   data: Data | None  # None where it cannot be built here: then there are no real samples, and the law is unknown
   identities: Mapping[str, Mapping[str, Any]] = {}  # metric -> what its values hang on beside its name
 
@@ -34,6 +34,10 @@ class Run(NamedTuple):
     """In the order of the config; an arm that has not started is one too."""
     planned = list(self.config.get("arms", {}))
     return planned + sorted((set(self.values) | set(self.status)) - set(planned))
+
+  def curves(self, arm: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """The modes that the monitor saw: seed -> (steps, modes)."""
+    return {seed: log["modes"] for seed, log in self.logs.get(arm, {}).items() if "modes" in log}
 
   @property
   def num_modes(self) -> int | None:
@@ -64,7 +68,7 @@ def read_run(directory: str | os.PathLike) -> Run:
     perfect=_numbers(directory / "perfect.json"),
     values=values,
     status={folder.name: _read_json(folder / "status.json") for folder in folders},
-    curves={folder.name: read_curves(folder / "metrics.jsonl") for folder in folders},
+    logs={folder.name: read_log(folder / "metrics.jsonl") for folder in folders},
     data=_data(config.get("config", {}).get("data")),
     identities=_read_json(directory / "identities.json"),
   )
@@ -98,25 +102,33 @@ def _rows(path: Path, file: TextIO) -> Iterator[dict[str, str]]:
     raise UsageError(f"{path} is not a table ({error})") from error
 
 
+Log = dict[str, tuple[np.ndarray, np.ndarray]]  # column -> (steps, values)
+
+
 def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-  """The modes of the raw weights over time, seed -> (steps, modes).
+  """The modes of the raw weights over time, seed -> (steps, modes)."""
+  return {seed: log["modes"] for seed, log in read_log(path).items() if "modes" in log}
+
+
+def read_log(path: Path) -> dict[int, Log]:
+  """The columns of metrics.jsonl that hold numbers, of the raw weights: seed -> column -> (steps, values).
 
   A line that is no JSON (a killed run tears its last one) is skipped; of a step written twice, the last counts.
   """
-  curves: dict[int, dict[int, float]] = {}
+  logs: dict[int, dict[str, dict[int, float]]] = {}
   if path.is_file():
     for line in path.read_text(errors="replace").splitlines():
       try:
         row = json.loads(line)
-        seed, step, modes = int(row["seed"]), int(row["step"]), float(row["modes"])
-      except (ValueError, KeyError, TypeError, RecursionError):
+        seed, step = int(row.pop("seed")), int(row.pop("step"))
+      except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         continue
       if row.get("weights", "raw") == "raw":
-        curves.setdefault(seed, {})[step] = modes
-  return {
-    seed: (np.array(sorted(curve)), np.array([curve[step] for step in sorted(curve)]))
-    for seed, curve in sorted(curves.items())
-  }
+        for column, value in row.items():
+          if isinstance(value, int | float):
+            logs.setdefault(seed, {}).setdefault(column, {})[step] = float(value)
+  ordered = lambda curve: (np.array(sorted(curve)), np.array([curve[step] for step in sorted(curve)]))
+  return {seed: {column: ordered(curve) for column, curve in columns.items()} for seed, columns in sorted(logs.items())}
 
 
 def _data(section: Mapping[str, Any] | None) -> Data | None:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from gan_jax.lab.errors import UsageError
-from gan_jax.lab.results import Run, read_run
+from gan_jax.lab.results import Log, Run, read_run
 from gan_jax.metrics import statistics
+from gan_jax.metrics.monitor import LATE, second_half
 
 __all__ = ["Run", "combine", "quarter_metric", "read_run", "set_baselines", "summarise", "to_json"]
 
@@ -62,7 +63,7 @@ def summarise(run: Run) -> dict[str, Any]:
       name: {"seeds": sorted(by_seed), **statistics.summarise([by_seed[seed] for seed in sorted(by_seed)])}
       for name, by_seed in sorted(run.values.get(arm, {}).items())
     }
-    metrics |= _curve_metrics(run.curves.get(arm, {}), run)
+    metrics |= _curve_metrics(run.curves(arm), run) | _late(run.logs.get(arm, {}))
     summary["arms"][arm] = metrics
     summary["info"][arm] = _info(run, arm, seeds, metrics, summary)
   set_baselines(summary, {arm: baseline for arm in run.arms})
@@ -136,7 +137,7 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
   status = run.status.get(arm, {})
   patch = run.config.get("arms", {}).get(arm) or {}
   state = status.get("status", "done" if arm in run.values else "unfinished")
-  last = max((int(steps[-1]) for steps, _ in run.curves.get(arm, {}).values()), default=None)
+  last = max((int(steps[-1]) for steps, _ in run.curves(arm).values()), default=None)
   evaluated = sorted({seed for by_seed in run.values.get(arm, {}).values() for seed in by_seed})
   return {
     "status": state if state in ("done", "failed") else "unfinished",
@@ -198,6 +199,14 @@ def _curve_metrics(curves: Mapping[int, tuple[np.ndarray, np.ndarray]], run: Run
     "raw/time_to_all_modes": {"seeds": seeds, **statistics.summarise(times)},
     "raw/area_under_modes": {"seeds": seeds, **statistics.summarise(areas)},
   }
+
+
+def _late(logs: Mapping[int, Log]) -> dict[str, Any]:
+  """How the second half of training went, of the seeds whose log says it."""
+  found = {seed: second_half(log) for seed, log in logs.items()}
+  names = [name for name in LATE if any(name in values for values in found.values())]
+  seeds = {name: [seed for seed in sorted(found) if name in found[seed]] for name in names}
+  return {f"raw/{name}": {"seeds": seeds[name], **statistics.summarise([found[seed][name] for seed in seeds[name]])} for name in names}
 
 
 def _pairs(summary: Mapping, name: str, arm: str, baseline: str) -> tuple[list[float], list[float]] | None:

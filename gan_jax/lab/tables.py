@@ -64,6 +64,15 @@ HEADLINE: list[tuple[str, str, str]] = [
   (r"w1(_.*)?|wasserstein_?1", "W1", "Wasserstein-1 distance to real samples; the perfect row is real against real"),
 ]
 
+# How the second half of training went (`metrics.monitor.second_half`); in the table of the way there alone.
+LATE_COLUMNS: list[tuple[str, str, str]] = [
+  ("raw/late_gradient", "gradient", "norm of the gradient of the generator's loss, median over the second half of training; near 0 it has vanished"),
+  ("raw/late_tvd", "TVD late", "distance of the histogram of modes to the law, mean over the second half"),
+  ("raw/late_churn", "churn late", "the same to the histogram of the check before; high beside a high TVD is rotation through few modes"),
+  ("raw/late_swing", "swing", "standard deviation of the generator's loss over the checks of the second half; compare within one objective"),
+]
+ON_THE_WAY = {"time_to_all_modes", "area_under_modes", *(name.removeprefix("raw/") for name, *_ in LATE_COLUMNS)}
+
 
 def mark_of(info: Mapping[str, Any]) -> str:
   """What must be said beside an arm's name, "" when all is well."""
@@ -109,7 +118,8 @@ def dynamics_table(summary: Mapping[str, Any]) -> Table | None:
       "mean over training of the modes held, over those of a perfect sampler; 1 is all of them from the first check on",
     ),
   ]
-  if not any(name in metrics for metrics in summary["arms"].values() for name, *_ in names):
+  names = [entry for entry in [*names, *LATE_COLUMNS] if any(entry[0] in metrics for metrics in summary["arms"].values())]
+  if not names:
     return None
   columns = [(heading, meaning) for _, heading, meaning in names]
   columns += [("s per 1,000 rounds", "seconds per seed"), ("compile (s)", "once an arm"), ("rounds", "rounds trained")]
@@ -148,7 +158,7 @@ def full_table(summary: Mapping[str, Any], weights: str) -> Table:
       for name in metrics
       if name.startswith(f"{weights}/")
     }
-    - {"time_to_all_modes", "area_under_modes"}
+    - ON_THE_WAY
   )
   rows = [Row("perfect sampler", [Cell(digits(summary["perfect"].get(name))) for name in names], kind="perfect")]
   for arm, info in summary["info"].items():
@@ -264,7 +274,7 @@ def headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, s
   present = {
     name.split("/", 1)[1] for metrics in summary["arms"].values() for name in metrics if name.startswith(f"{weights}/")
   }
-  present |= set(summary["perfect"]) if not present else set()
+  present = present - ON_THE_WAY or set(summary["perfect"])
   found: list[tuple[str, str, str]] = []
   for pattern, heading, meaning in HEADLINE:
     for name in sorted(present - {name for name, *_ in found}, key=lambda name: (len(name), name)):
