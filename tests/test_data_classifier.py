@@ -9,7 +9,7 @@ from scipy.signal import correlate
 
 from gan_jax.data import fashion_mnist, mnist, sklearn_digits
 from gan_jax.data.base import LEVELS
-from gan_jax.data.classifier import HIDDEN, Network, classifier
+from gan_jax.data.classifier import HIDDEN, Network, _train, classifier, taught
 from gan_jax.data.sources import memory
 
 STEPS = 120
@@ -149,3 +149,33 @@ def test_the_bar_on_a_test_set_it_never_saw(builder, bar):
   right = found.predict(LEVELS[test.rows(np.arange(len(test)))["image"]]) == test.labels
   assert right.mean() >= bar
   assert found.accuracy == pytest.approx(right.mean(), abs=0.01)
+
+
+def halves(n, rare, seed=0):
+  """8x8 noise with a bright left (0) or right (1) half; of the second kind `rare` among n. Shapes and steps are those of test_metrics_gan_train."""
+  rng, labels = np.random.default_rng(seed), (np.arange(n) < rare).astype(np.int32)
+  images = rng.integers(0, 100, (n, 8, 8, 1)).astype(np.uint8)
+  for k, side in enumerate((slice(0, 4), slice(4, 8))):
+    images[labels == k, :, side] += 100
+  return images, labels
+
+
+def test_sets_are_compared_by_the_recipe_of_the_classifier():
+  images, labels = halves(300, 150)
+  plain, made = _train(images, labels, 10, 60), taught(images, labels, 10, steps=60)
+  for name, value in plain.items():
+    np.testing.assert_allclose(made.weights[name], value, rtol=1e-3, atol=1e-4, err_msg=name)  # weights of 1 change nothing but the program
+  fresh, kinds = halves(300, 150, seed=1)
+  assert np.isnan(made.accuracy) and (made.predict(LEVELS[fresh]) == kinds).mean() > 0.98
+  assert taught(images, labels, 10, steps=60, seed=1).identity != made.identity == taught(images, labels, 10, steps=60).identity
+  mirrored = taught(images, labels, 10, steps=60, flips=True)
+  assert (mirrored.predict(LEVELS[fresh]) == kinds).mean() < 0.65  # sides do not matter
+
+
+def test_weights_and_classes_drawn_alike_teach_what_is_rare():
+  """Where nothing tells two kinds apart, a classifier says what it met, or paid for, most."""
+  images, labels = np.tile(halves(8, 0)[0], (50, 1, 1, 1)), (np.arange(400) // 8 % 10 == 0).astype(np.int32)  # each image ten times in a hundred
+  weights = np.array([1 / 9, *[1.0] * 9])
+  said = lambda **how: float(taught(images, labels, 10, steps=60, **how).probabilities(LEVELS[images[:8]])[:, 1].mean())
+  plain, weighed, alike = said(), said(weights=weights), said(alike=True)
+  assert plain < 0.2 and abs(weighed - 0.5) < 0.15 and abs(alike - 0.5) < 0.15, (plain, weighed, alike)

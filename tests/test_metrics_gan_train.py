@@ -1,11 +1,17 @@
-"""GAN-train: a classifier learns from real images, and nothing from images under the wrong names."""
+"""What classifiers learn from generated images: real ones teach, noise and wrong names do not, alone or beside the real images of a long tail."""
+
+import doctest
+import sys
 
 import jax
 import numpy as np
 import pytest
 
 from gan_jax import data
-from gan_jax.metrics import evaluate, gan_train, identities, perfect
+from gan_jax.data.base import LEVELS
+from gan_jax.metrics import balancing, evaluate, gan_train, identities, perfect
+from gan_jax.metrics.base import context_of
+from gan_jax.metrics.gan_train import gap_closed, gap_interval, recall, withheld
 
 N = 600
 
@@ -28,3 +34,63 @@ def test_real_images_teach_and_wrong_names_do_not():
 def test_data_without_classes_are_refused():
   with pytest.raises(ValueError, match="gan_train needs a class as the condition of data and reference alike; sklearn_digits has none"):
     identities({"gan_train": gan_train(reference=data.sklearn_digits(condition="label"))}, data.sklearn_digits(), 5000)
+
+
+def answers(of, source):
+  """Generators that are asked for classes: the real examples that were left out, in turn, and noise."""
+  images, labels = withheld(source)
+  members = [np.flatnonzero(labels == k) for k in range(10)]
+  real = lambda asked, number: LEVELS[images[[members[k][i % len(members[k])] for i, k in enumerate(asked)]]]
+  noise = lambda asked, number: np.random.default_rng(0).uniform(-1, 1, (len(asked), *of.shape)).astype("float32")
+  return {"real": real, "noise": noise}
+
+
+def test_real_images_close_the_gap_and_noise_does_not():
+  digits = data.sklearn_digits(condition="label")
+  tail = data.long_tail(data.sklearn_digits(condition="label"), ratio=0.02, classifier_steps=60)
+  sizes = np.bincount(tail.rows.source.labels)
+  assert sizes[0] == 174 and sizes[-1] == 3
+  metric = {"balancing": balancing(reference=digits, steps=60, classifiers=1)}
+  best = perfect(tail, 100, distances=False, metrics=metric)
+  assert set(identities(metric, tail, 100)) == {name for name in best if name.endswith("_s60")}
+  best = {name.removesuffix("_s60"): value for name, value in best.items()}
+  assert best["balanced_accuracy_plain"] < best["balanced_accuracy_oversampled"] < best["balanced_accuracy_oracle"] - 0.03
+  assert best["rare_recall_plain"] < best["rare_recall_oracle"] - 0.15 and best["gap_closed"] == 1
+  found = {}
+  for name, answer in answers(tail, tail.rows.source).items():
+    values, _ = evaluate(np.zeros((4, 8, 8, 1)), tail, distances=False, metrics=metric, answer=answer)
+    found[name] = {key.removesuffix("_s60"): value for key, value in values.items() if key.endswith("_s60")}
+    assert found[name]["balanced_accuracy_plain"] == best["balanced_accuracy_plain"] and set(found[name]) <= set(best)
+    low, high = found[name]["gap_closed_low"], found[name]["gap_closed_high"]
+    assert low == high == found[name]["gap_closed"]  # of one classifier
+  assert found["real"]["gap_closed"] == pytest.approx(1, abs=0.15)  # the same images, drawn in another order
+  assert found["noise"]["gap_closed"] < 0.5 and found["noise"]["gain"] < found["real"]["gain"]
+  free = max(best[f"balanced_accuracy_{name}"] for name in ("plain", "reweighted", "oversampled"))
+  assert found["noise"]["balanced_accuracy_flips"] - free == pytest.approx(found["noise"]["gain"])
+
+
+def test_without_withheld_examples_there_is_no_oracle():
+  digits = data.sklearn_digits(condition="label")
+  assert withheld(digits.rows.source) is None
+  names = [name.removesuffix("_s50") for name in identities({"balancing": balancing(reference=digits, steps=50)}, digits, 10) if name.endswith("_s50")]
+  assert "balanced_accuracy_oversampled" in names and not [name for name in names if "oracle" in name or "gap" in name]
+  with pytest.raises(ValueError, match="can be asked for a class"):
+    balancing(reference=digits).score(np.zeros((1, 8, 8, 1)), context_of(digits))
+  with pytest.raises(ValueError, match="balancing needs a class as the condition"):
+    identities({"balancing": balancing(reference=digits)}, data.sklearn_digits(), 10)
+
+
+def test_the_gap_and_its_interval_by_hand():
+  accuracy, plain, oracle = (np.array(values) for values in ([0.6, 0.8], [0.5, 0.5], [0.9, 0.9]))
+  assert gap_closed(accuracy, plain, oracle) == pytest.approx(0.5)
+  assert gap_closed(plain, plain, oracle) == 0 and gap_closed(oracle, plain, oracle) == 1 and gap_closed(plain, plain, plain) == 0
+  # Two classifiers drawn anew: both the first (.25), both the second (.75), or one of each (.5), with 1/4, 1/4 and 1/2.
+  assert gap_interval(accuracy, plain, oracle) == pytest.approx((0.25, 0.75))
+  # Each keeps its own plain and oracle: .1 / .4 and .3 / .2 are not mixed.
+  assert gap_interval(np.array([0.6, 0.9]), np.array([0.5, 0.6]), np.array([0.9, 0.8])) == pytest.approx((0.25, 1.5))
+  assert gap_closed(np.array([0.6, 0.9]), np.array([0.5, 0.6]), np.array([0.9, 0.8])) == pytest.approx(0.2 / 0.3)
+  np.testing.assert_allclose(recall(np.array([0, 1, 1, 2, 2]), np.array([0, 0, 1, 2, 3]), 4), [0.5, 1, 1, 0])
+
+
+def test_documentation_examples():
+  assert doctest.testmod(sys.modules[gan_train.__module__]).failed == 0

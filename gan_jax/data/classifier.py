@@ -192,11 +192,11 @@ def _train(images: np.ndarray, labels: np.ndarray, num_classes: int, steps: int,
   init, step = _program(images.shape[1:], num_classes, steps)
   how = () if extras is None else (np.asarray(extras[0], np.float32), np.asarray(extras[1]))
   rng, run_key = np.random.default_rng(seed), jax.random.key(seed)
-  members = [np.flatnonzero(labels == k) for k in range(num_classes)]
+  members = [np.flatnonzero(labels == k) for k in np.unique(labels)]
   state, waiting = init(run_key), np.zeros(0, np.int64)
   for number in range(steps):
     if alike:
-      chosen = np.array([rng.choice(members[k]) for k in rng.integers(num_classes, size=batch)])
+      chosen = np.array([rng.choice(members[k]) for k in rng.integers(len(members), size=batch)])
     else:
       if len(waiting) < batch:
         waiting = rng.permutation(len(images))
