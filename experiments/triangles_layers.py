@@ -11,7 +11,7 @@ After LR-GAN (Yang et al., 2017, arXiv:1703.01560) and the perturbed composition
 
   gan-jax run --config=experiments/triangles_layers.py --workdir=runs/layers               3 seeds, 4 arms: wants a GPU
   gan-jax run --config=experiments/triangles_layers.py:cpu --workdir=runs/layers_cpu       16x16, as triangles:cpu: equilateral, two colours on two
-                                                                                           plain ones; 3,000 rounds, 3 seeds, 3 arms: ten minutes of a core
+                                                                                           plain ones; 3,000 rounds, 3 seeds, 3 arms: ten CPU-min
   gan-jax run --config=experiments/triangles_layers.py:quick --workdir=runs/layers_quick   the same for 400 rounds, 1 seed, 2 arms: two minutes
 """
 

@@ -4,15 +4,18 @@ Our own card, on triangles of which the truth is known. Balancing: BAGAN, Marian
 Vinyals, 2019 (arXiv:1905.10887); augmentation in D: Zhao et al., 2020 (arXiv:2006.10738).
   data        four types of triangle, large, in two colours on two plain backgrounds, 16x16, [-1, 1]: 989 equilateral, 213 isosceles, 46
               right and 10 scalene ones. What was left out of 4,000 is the oracle's
-  players     class-conditional: G 64-4x4, transposed convolutions 32, 3, scaled and shifted by the class; D 32, 64, the class projected; no
-              normalisation; RpGAN + R1 + R2, gamma .1; alternating 1:1; Adam 2e-3 (0, .99); batch 64; average of G's weights .999
+  players     class-conditional: G draws in two layers, as in triangles_layers, where that needs the fewest rounds: background 16-4x4, one transposed
+              convolution; foreground and mask 64-4x4, 32, 4, moved by up to a pixel; both scaled and shifted by the class. D 32, 64, the class
+              projected; no normalisation; RpGAN + R1 + R2, gamma .1; alternating 1:1; Adam 2e-3 (0, .99); batch 64; 10,000 rounds; average of G's
+              weights .999
   arms        vanilla: batches by the data's law. uniform: each class alike. augmented: each class alike, and D sees shifted and cut-out images
-  evaluation  balanced accuracy, on 5,000 new triangles of each type alike, of a small classifier that learned from real and generated pictures, as
-              many of each type; without generated ones: plain, with weights in the loss, oversampled with mirror images; and with the renderer's
-              own in their place (the oracle). gap closed = (accuracy - plain) / (oracle - plain). 400 updates each, two classifiers of each
-              (metrics.balancing). The verifier: the share of each type that is drawn validly, and as that type (triangle_scores)
+  evaluation  balanced accuracy, on 5,000 new triangles, of a small classifier that learned from real and generated pictures, as many of each type;
+              without generated ones: plain, with weights in the loss, oversampled with mirror images; and with the renderer's own in their place
+              (the oracle). gap closed = (accuracy - plain) / (oracle - plain). 600 updates each, three classifiers of each (metrics.balancing).
+              The verifier: the share of each type that is drawn validly, and as that type (metrics.triangle_scores)
 
-  gan-jax run --config=experiments/triangles_longtail.py --workdir=runs/longtail               3 seeds, 3 arms, 8,000 rounds: twenty minutes of a core
+  gan-jax run --config=experiments/triangles_longtail.py --workdir=runs/longtail               5 seeds, 3 arms: wants a GPU
+  gan-jax run --config=experiments/triangles_longtail.py:cpu --workdir=runs/longtail_cpu       3,000 rounds, 3 seeds, 2 arms, 300 updates: for CPUs
   gan-jax run --config=experiments/triangles_longtail.py:quick --workdir=runs/longtail_quick   400 rounds, 1 seed, 2 arms: two minutes, and blobs
 """
 
@@ -26,20 +29,23 @@ GAMMA = {"gamma": 0.1}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  if arg not in (None, "quick"):
-    raise ValueError(f"no form {arg!r} of this experiment; use quick")
-  quick = arg == "quick"
-  n = 512 if quick else 1000
-  both = {"batch_norm": None, "strides": (2, 2), "num_classes": 4}
+  if arg not in (None, "cpu", "quick"):
+    raise ValueError(f"no form {arg!r} of this experiment; use cpu or quick")
+  balancing = {"reference": {**TRIANGLES, "split": "test"}, "steps": 600, "classifiers": 3}
+  stack = {"name": "dcgan_generator", "batch_norm": None, "activation": "leaky_relu", "num_classes": 4}
   config = {
     "question": "A rare class filled up with generated pictures: does that teach a classifier more than what needs no GAN?",
-    "seeds": 1 if quick else 3,
-    "num_steps": 400 if quick else 8000,
+    "seeds": 5,
+    "num_steps": 10_000,
     "batch_size": 64,
     "batch_unit": "samples",
     "data": {"name": "long_tail", "of": {**TRIANGLES, "num_images": 4000}, "ratio": 0.01},
-    "generator": {"name": "dcgan_generator", "features": (64, 32), "activation": "leaky_relu", **both},
-    "discriminator": {"name": "dcgan_discriminator", "features": (32, 64), **both},
+    "generator": {
+      "name": "layered", "reach": 1,
+      "background": {**stack, "out": (16, 16, 3), "features": (16,), "strides": (4,)},
+      "foreground": {**stack, "out": (16, 16, 4), "features": (64, 32)},
+    },
+    "discriminator": {"name": "dcgan_discriminator", "features": (32, 64), "batch_norm": None, "num_classes": 4},
     **RELATIVISTIC,
     "prior": {"name": "normal", "size": 64},
     "optimizers": {"generator": ADAM, "discriminator": ADAM},
@@ -49,14 +55,18 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "transforms": {},
     "game": {"name": "gan", "ema_decay": 0.999},
     "evaluation": {
-      "num_samples": n, "thresholds": (1,), "every": 100 if quick else 1000, "monitor_samples": 256, "distances": False,
-      "metrics": {
-        "balancing": {"reference": {**TRIANGLES, "split": "test"}, "steps": 100 if quick else 400, "classifiers": 1 if quick else 2},
-        "triangle_scores": {"n": n},
-      },
+      "num_samples": 1000, "thresholds": (1,), "every": 1000, "monitor_samples": 256, "distances": False,
+      "metrics": {"balancing": balancing, "triangle_scores": {"n": 1000}},
     },
-    "arms": pick(ARMS, "vanilla", "uniform") if quick else ARMS,
+    "arms": ARMS,
   }  # fmt: skip
+  if arg is not None:
+    config |= {"seeds": 3, "num_steps": 3000, "arms": pick(ARMS, "vanilla", "uniform")}
+    balancing |= {"steps": 300, "classifiers": 2}
+  if arg == "quick":
+    config |= {"seeds": 1, "num_steps": 400}
+    config["evaluation"] |= {"every": 100}
+    balancing |= {"steps": 100, "classifiers": 1}
   return ConfigDict(config, convert_dict=False)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax import metrics
-from gan_jax.data import hidden_class, labelled, long_tail, minority, ring, sklearn_digits, stacked, wrappers
+from gan_jax.data import hidden_class, labelled, long_tail, minority, ring, sklearn_digits, stacked, triangles, wrappers
 from gan_jax.data.base import LEVELS
 from gan_jax.data.image_sets import conditioned
 from gan_jax.data.sources import memory
@@ -171,6 +171,29 @@ def test_a_long_tail_by_hand(digits):
   assert long_tail(digits, ratio=0.1, **SETTINGS).rows.source.identity == data.rows.source.identity
 
 
+def test_classes_of_a_long_tail_drawn_alike(digits):
+  data = long_tail(sklearn_digits(condition="label"), ratio=0.1, drawn="classes", **SETTINGS)
+  plain = long_tail(digits, ratio=0.1, **SETTINGS)
+  np.testing.assert_array_equal(data.rows.source.index, plain.rows.source.index)  # the same examples, drawn otherwise
+  batch = data.sample(jax.random.key(0), N)
+  agrees(np.bincount(batch["condition"], minlength=10), np.full(10, 0.1), N)
+  np.testing.assert_allclose(data.modes.probabilities, 0.1, atol=0.02)
+  seventeen = drawn(data)[data.rows.source.labels[drawn(data)] == 9]
+  assert len(np.unique(seventeen)) == 17
+
+
+def test_a_set_that_knows_its_modes_keeps_them():
+  """Of triangles the verifier reads the type, and no classifier is trained."""
+  settings = {"condition": "class", "label": ("type",), "only": {"size": ("large",), "texture": ("plain",)}, "num_images": 200}
+  whole = triangles(16, modes=("type",), **settings)
+  data = long_tail(whole, ratio=0.1, minimum_accuracy=1.0)
+  kept = np.bincount(data.rows.source.labels)
+  assert data.modes.assign is whole.modes.assign and kept[0] == np.bincount(whole.rows.source.labels).min() and kept[3] == round(kept[0] / 10)
+  np.testing.assert_allclose(data.modes.probabilities, kept / kept.sum(), atol=0.02)
+  batch = data.sample(jax.random.key(0), 64)
+  assert (data.modes.assign(np.asarray(batch["image"])).mode == np.asarray(batch["condition"])).mean() > 0.96
+
+
 def test_a_hidden_class_has_its_share_and_no_label(digits):
   data = hidden_class(sklearn_digits(condition="label"), label="3", share=0.02, **SETTINGS)
   batch = data.sample(jax.random.key(0), N)
@@ -212,6 +235,8 @@ def test_a_perfect_sampler_scores_its_row(digits):
   (lambda d: stacked(d, triples=0, **SETTINGS), "triples must be a whole number of at least 1"),
   (lambda d: stacked(stacked(d, **SETTINGS)), "takes a set of grey images"),
   (lambda d: long_tail(d, ratio=1.5, **SETTINGS), "at most 1; got 1.5"),
+  (lambda d: long_tail(d, drawn="both", **SETTINGS), "drawn is 'both'"),
+  (lambda d: long_tail(labelled(d, **SETTINGS), **SETTINGS), "has modes already"),
   (lambda d: long_tail(d, ratio=0, **SETTINGS), "ratio must be a positive number"),
   (lambda d: minority(d, weights={"10": 0.1}, **SETTINGS), 'no class "10" among 0, 1'),
   (lambda d: minority(d, classes=("0", "x"), weights={}, **SETTINGS), 'no class "x"; there are 0, 1'),

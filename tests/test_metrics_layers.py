@@ -63,6 +63,6 @@ def test_a_mask_the_wrong_way_round_and_no_triangle():
 
 def test_nothing_is_said_of_a_generator_without_layers():
   assert scored(None) == {}
-  with pytest.raises(ValueError, match="reads data.triangles with modes"):
+  with pytest.raises(ValueError, match="with modes, such as"):
     identities({"layers": triangle_layers(n=10)}, data.sklearn_digits(), 10)
   assert doctest.testmod(sys.modules[triangle_layers.__module__]).failed == 0
