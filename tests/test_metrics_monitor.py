@@ -48,10 +48,12 @@ def test_the_second_half_by_hand():
   steps = np.array([100, 200, 300, 400])
   log = {
     "tvd": (steps, np.array([0.0, 0.0, 0.5, 0.7])), "churn": (steps[1:], np.array([1.0, 0.25, 0.75])), "modes": (steps, np.ones(4)),
-    "generator/loss": (steps, np.array([9.0, 9.0, 1.0, 3.0])), "generator/gradient_norm": (steps, np.array([9.0, 9.0, 0.1, 0.3])),
+    "high_quality": (steps, np.array([0.0, 0.0, 0.5, 1.0])), "generator/loss": (steps, np.array([9.0, 9.0, 1.0, 3.0])),
+    "generator/gradient_norm": (steps, np.array([9.0, 9.0, 0.1, 0.3])),
   }  # fmt: skip
   found = second_half(log)  # round 200 is half of the last one, and belongs to the first
-  assert found == pytest.approx({"late_churn": 0.5, "late_tvd": 0.6, "late_gradient": 0.2, "late_swing": 1.0})
+  wanted = {"churn": 0.5, "tvd": 0.6, "gradient": 0.2, "swing": 1.0, "quality": 0.75, "quality_swing": 0.25}
+  assert found == pytest.approx({f"late_{name}": value for name, value in wanted.items()})
   assert second_half({"modes": log["modes"]}) == {}
   assert np.isnan(second_half({"tvd": (steps, np.array([0, 0, 0.5, np.nan]))})["late_tvd"])
 

@@ -16,12 +16,14 @@ MOST_ARMS = 8  # columns that a page holds
 METERS = (  # column of metrics.jsonl, what stands beside its row, limits
   ("generator/gradient_norm", "gradient of\nG's loss", "log"),
   ("discriminator/accuracy", "D is right", (0.0, 1.0)),
+  ("high_quality", "high quality", (0.0, 1.0)),
   ("tvd", "TVD to the law", (0.0, 1.0)),
   ("churn", "churn", (0.0, 1.0)),
   ("generator/loss", "G's loss", None),
 )
 CAPTION = (
-  "The norm of the gradient of the generator's loss, the share of examples that the discriminator gets right, the distance of the histogram of modes"
+  "The norm of the gradient of the generator's loss, the share of examples that the discriminator gets right, the share of"
+  " samples of high quality, the distance of the histogram of modes"
   " to the law and to that of the check before, and the generator's loss (each arm on its own scale). Lines are medians over seeds, bands the middle"
   " half of them (of five or fewer all), the thin line one seed."
 )
@@ -35,7 +37,8 @@ def on_the_way(logs: Mapping[str, Mapping[int, Log]], baseline: str) -> Figure |
   drawn = {arm: seeds for arm, seeds in logs.items() if any(METERS[0][0] in log for log in seeds.values())}
   if not drawn or len(drawn) > MOST_ARMS:
     return None
-  rows = [meter for meter in METERS if any(meter[0] in log for seeds in drawn.values() for log in seeds.values())]
+  found = {meter: [log[meter[0]][1] for seeds in drawn.values() for log in seeds.values() if meter[0] in log] for meter in METERS}
+  rows = [meter for meter, parts in found.items() if len(np.unique(np.concatenate([*parts, np.zeros(1)]))) > 1]  # all 0: nothing to see
   with rc_context(STYLE):
     figure = Figure(figsize=(0.9 + 1.75 * max(2, len(drawn)), 0.6 + 1.15 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(drawn), squeeze=False, sharex=True)

@@ -69,7 +69,9 @@ LATE_COLUMNS: list[tuple[str, str, str]] = [
   ("raw/late_gradient", "gradient", "norm of the gradient of the generator's loss, median over the second half of training; near 0 it has vanished"),
   ("raw/late_tvd", "TVD late", "distance of the histogram of modes to the law, mean over the second half"),
   ("raw/late_churn", "churn late", "the same to the histogram of the check before; high beside a high TVD is rotation through few modes"),
-  ("raw/late_swing", "swing", "standard deviation of the generator's loss over the checks of the second half; compare within one objective"),
+  ("raw/late_quality", "high quality late", "share of samples of high quality, mean over the checks of the second half"),
+  ("raw/late_quality_swing", "swing of it", "its standard deviation over those checks; 0 where training has settled"),
+  ("raw/late_swing", "swing of loss", "standard deviation of the generator's loss over the checks of the second half; compare within one objective"),
 ]
 ON_THE_WAY = {"time_to_all_modes", "area_under_modes", *(name.removeprefix("raw/") for name, *_ in LATE_COLUMNS)}
 

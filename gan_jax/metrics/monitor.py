@@ -12,7 +12,7 @@ from gan_jax.metrics.modes import histograms
 NUM_PAIRED = 256  # samples whose pairwise distances are taken
 LATE: dict[str, tuple[str, Callable[..., Any]]] = {  # name -> (column of metrics.jsonl, what is made of its second half)
   "late_churn": ("churn", np.mean), "late_tvd": ("tvd", np.mean), "late_gradient": ("generator/gradient_norm", np.median),
-  "late_swing": ("generator/loss", np.std),
+  "late_swing": ("generator/loss", np.std), "late_quality": ("high_quality", np.mean), "late_quality_swing": ("high_quality", np.std),
 }  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def second_half(log: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, f
   late_tvd        mean distance of the histogram of modes to the law
   late_gradient   median norm of the gradient of G's loss; near 0 while late_tvd is high: it has vanished
   late_swing      standard deviation of G's loss over the checks: does it settle? Losses of unlike objectives do not compare
+  late_quality, late_quality_swing    mean and standard deviation over the checks of the share of samples of high quality
 
   What has no column is absent. A value that is not finite makes a NaN.
   """
