@@ -25,6 +25,11 @@ def intel_kernels(folder: Path) -> Path | None:
   return library
 
 
+def has_compiler() -> bool:
+  """Whether torch.compile finds what it needs."""
+  return any(map(shutil.which, ("g++", "c++", "clang++")))
+
+
 def describe() -> dict[str, str]:
   fields = _cpuinfo()
   vectors = [name for name in ("avx2", "avx512f", "amx_tile") if name in fields.get("flags", "").split()]
@@ -35,15 +40,22 @@ def describe() -> dict[str, str]:
     "processor": f"{cpu}, {os.cpu_count()} cores, of which one is used",
     "system": platform.platform(),
     "python": platform.python_version(),
-    "commit": _commit(),
+    "commit": commit(),
   }
 
 
-def _commit() -> str:
+def commit() -> str:
   """The commit, with a mark where the package or this folder differs from it."""
-  git = lambda *words: subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
-  changed = git("status", "--porcelain", "--", "../gan_jax", "*.py")
-  return f"{git('rev-parse', '--short', 'HEAD')}{' with changes' if changed else ''}"
+  changed = output(["git", "status", "--porcelain", "--", "../gan_jax", "*.py"])
+  return f"{output(['git', 'rev-parse', '--short', 'HEAD'])}{' with changes' if changed else ''}"
+
+
+def output(command: list[str]) -> str:
+  """What a command says, run here; "" where it fails, or is not there."""
+  try:
+    return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+  except OSError:
+    return ""
 
 
 def _cpuinfo() -> dict[str, str]:
