@@ -11,7 +11,8 @@ PEAK = "matrix product 1024x1024x1024"
 
 def document(record: dict[str, Any]) -> str:
   facts = {**record["machine"], "peak": f"{record['peak'] / 1e9:.0f} GFLOP/s, the largest matrix product's", **record["versions"]}
-  results, sides = record["results"], list(record["kernels"])
+  results = record["results"]
+  sides = [name for name in ("PyTorch", UNTHROTTLED, COMPILED, "gan_jax") if any(name in result["mebibytes"] for result in results)]
   parts = [
     "# Training rounds: gan_jax beside PyTorch",
     f"`{record['command']}`",
@@ -89,7 +90,7 @@ def figure(record: dict[str, Any], path: Path) -> None:
   from matplotlib import pyplot as plt
 
   results = record["results"]
-  names = [name for name in record["kernels"] if name != "gan_jax"]
+  names = [name for name in ("PyTorch", UNTHROTTLED, COMPILED) if any(name in result["ratios"] for result in results)]
   fig, ax = plt.subplots(figsize=(8, 1 + 0.36 * len(results)), layout="constrained")
   for number, name in enumerate(names):
     rows = [(row, result["ratios"][name]) for row, result in enumerate(results) if name in result["ratios"]]

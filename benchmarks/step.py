@@ -172,14 +172,14 @@ def ratio(theirs: list[float], ours: list[float], target: float | None) -> dict[
   return {"median": median, "min": min(each), "max": max(each), "fastest": min(theirs) / min(ours), "target": target, "met": met}
 
 
-def opponents(stack: contextlib.ExitStack) -> list[Process]:
-  """PyTorch as it comes; with MKL unthrottled, where that differs; compiled (unthrottled, too), where there is a compiler."""
+def opponents(stack: contextlib.ExitStack, eager: bool) -> list[Process]:
+  """PyTorch as it comes; with MKL unthrottled, where that differs; compiled (unthrottled, too), where there is a compiler and it is wanted."""
   shim = machine.intel_kernels(Path(stack.enter_context(tempfile.TemporaryDirectory())))
   preload = {} if shim is None else {"LD_PRELOAD": str(shim)}
   found = [stack.enter_context(Process("PyTorch", "in_torch"))]
   if preload:
     found.append(stack.enter_context(Process(report.UNTHROTTLED, "in_torch", preload)))
-  if machine.has_compiler():
+  if machine.has_compiler() and not eager:
     found.append(stack.enter_context(Process(report.COMPILED, "in_torch", preload, compiled=True)))
   return found
 
@@ -191,6 +191,7 @@ def arguments() -> argparse.Namespace:
   parser.add_argument("--missing", action="store_true", help="only those without a result")
   parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds")
   parser.add_argument("--seconds", type=float, default=0.5, help="CPU seconds of each side in a round, at least")
+  parser.add_argument("--eager", action="store_true", help="leave torch.compile out: it takes half a minute to compile a workload")
   parser.add_argument("--quick", action="store_true", help="3 rounds of .2 s; without --workloads, of three; writes nothing")
   args = parser.parse_args()
   chosen = args.workloads.split(",") if args.workloads else [w.name for w in WORKLOADS if w.quick or not args.quick]
@@ -222,7 +223,7 @@ def main() -> None:
   }  # fmt: skip
   with contextlib.ExitStack() as stack:
     ours = stack.enter_context(Process("gan_jax", "in_jax"))
-    others = opponents(stack)
+    others = opponents(stack, args.eager)
     described = {side.name: side.ask("describe") for side in (*others, ours)}
     record["versions"] = described["gan_jax"]["versions"] | described["PyTorch"]["versions"]
     record["kernels"] = {name: answer["kernels"] for name, answer in described.items()}
