@@ -97,6 +97,10 @@ def test_files(done):
   status = json.loads((done / "arms/lecam/status.json").read_text())
   assert status["status"] == "done" and status["samples_seen"] == 250 * 16
   assert (status["strategy"], status["devices"], status["processes"], status["seeds_by"]) == ("jit", 1, 1, "vmap")
+  log = [json.loads(line) for line in (done / "arms/lecam/metrics.jsonl").read_text().splitlines()]
+  told = {kind: sum(line[f"time/{kind}"] for line in log if line["seed"] == 0) for kind in status["seconds"]}
+  assert all(0 <= told[kind] <= status["seconds"][kind] for kind in told)  # what came after the last line is in the status alone
+  assert all(status["seconds"][kind] > 0 for kind in ("train", "compile", "data", "eval", "checkpoint"))
   environment = json.loads((done / "environment.json").read_text())
   assert environment["device_kinds"] == ["cpu"] and environment["processes"] == 1 and "xla_flags" in environment
   assert status["parameters"] == {"generator": 4 * 16 + 16 + 16 * 2 + 2, "discriminator": 2 * 16 + 16 + 16 + 1}

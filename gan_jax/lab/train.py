@@ -17,6 +17,7 @@ from gan_jax.lab import distributed, machine, numerics, progress, report, resolv
 from gan_jax.lab import strategy as strategies
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError, UsageError
+from gan_jax.lab.goodput import Goodput
 from gan_jax.lab.program import Program, feeds, program, seed_keys
 from gan_jax.lab.scoring import look, score, standards
 from gan_jax.lab.stopping import Stop
@@ -113,10 +114,11 @@ def train_arm(
   has still to tell is saved as well.
   """
   seeds, every, num_steps, data = configs.seeds(config), config.evaluation.every, config.num_steps, experiment.data
-  compiled, keys = program(experiment, layout), seed_keys(seeds)
+  compiled, keys, goodput = program(experiment, layout), seed_keys(seeds), Goodput()
   show.start(name, num_steps)
   watch = Watch(folder, seeds, data, config.evaluation.monitor_samples)
-  first = compiled.init(keys, data.table)
+  with goodput.on("compile"):
+    first = jax.block_until_ready(compiled.init(keys, data.table))
   fresh = {**_apart(first), "previous": watch.previous, "totals": compiled.totals(len(seeds)), "since": np.zeros((), np.int32)}
   kept = {name: config.evaluation[name] for name in ("keep_best", "keep_last") if name in config.evaluation}
   with Checkpoints(folder / "checkpoints", configs=trained_as, **kept) as checkpoints:
@@ -137,7 +139,8 @@ def train_arm(
     def between() -> None:
       """The device has played a piece: check what is due, save, and stop if asked to. All processes do the same."""
       nonlocal totals, since, timed, piece, last_save
-      jax.block_until_ready(totals)
+      with goodput.on("train"):
+        jax.block_until_ready(totals)
       fit = min(8 * piece, played * SECONDS_BETWEEN_LOOKS / max(time.perf_counter() - piece_began, 1e-6), 2.0**20)
       due = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
       everyone = distributed.everyone([stopped(), due, fit])
@@ -162,14 +165,16 @@ def train_arm(
             show.note(f"arm {name}, seed {seed}: {notes[seed]}")
           noted.update(notes)
           logs.update(numerics.counts(here["states"].skipped))
-          samples = compiled.sample(here["states"], keys["monitor"], config.evaluation.monitor_samples)
-          means = watch.check(step, samples, logs, spent)
-          look(folder, step, samples, data)
-          follow()
+          with goodput.on("eval"):
+            samples = compiled.sample(here["states"], keys["monitor"], config.evaluation.monitor_samples)
+            means = watch.check(step, samples, logs, {**spent, **goodput.line()})
+            look(folder, step, samples, data)
+            follow()
           save = checkpoints.better(means) or save
         show.advance(name, step, watch.summary)
         if save:
-          checkpoints.save(step, {**here, **_apart(here["states"]), "previous": watch.previous, "since": np.int32(since)}, means)
+          with goodput.on("checkpoint"):
+            checkpoints.save(step, {**here, **_apart(here["states"]), "previous": watch.previous, "since": np.int32(since)}, means)
           last_save = time.monotonic()
 
       distributed.lead(tell)
@@ -179,36 +184,42 @@ def train_arm(
       if checked:
         timed = _now(step)
 
-    for feed, rounds in _waited(feeds(data, layout, keys["data"], range(step, num_steps), every, experiment.round_size), stopped):
+    coming = feeds(data, layout, keys["data"], range(step, num_steps), every, experiment.round_size)
+    for feed, rounds in goodput.waiting("data", _waited(coming, stopped)):
       if not played:  # no round at all: compiles
         start = time.perf_counter()
-        states, totals = jax.block_until_ready(compiled.advance(states, totals, keys_there, feed, np.int32(0)))
+        with goodput.on("compile"):
+          states, totals = jax.block_until_ready(compiled.advance(states, totals, keys_there, feed, np.int32(0)))
         compile_seconds, timed = time.perf_counter() - start, _now(step)
       end = step + rounds
       while step < end:
         if played:  # streamed examples come in while the device is busy, but no more than one piece waits for it
           between()
         played, piece_began = min(piece, end - step), time.perf_counter()
-        states, totals = compiled.advance(states, totals, keys_there, feed, np.int32(played))
+        with goodput.on("train"):
+          states, totals = compiled.advance(states, totals, keys_there, feed, np.int32(played))
         step += played
     if played:
       between()
-    distributed.lead(checkpoints.wait)
+    with goodput.on("checkpoint"):
+      distributed.lead(checkpoints.wait)
   if step < num_steps or (step > begun and distributed.anyone(stopped())):
     raise Preempted(f"stopped at round {step} of {num_steps} of arm {name}; the same command goes on from there")
   here = layout.fetch(states)
   notes, given_up = numerics.told(here.skipped, experiment.shapes, seeds, experiment.game.patience)
 
   def scored() -> None:
-    with stopped.at_once(f"stopped while arm {name} was scored; the same command scores it"):
+    with stopped.at_once(f"stopped while arm {name} was scored; the same command scores it"), goodput.on("eval"):
       score(name, experiment, config, here, compiled, keys, folder, title, None, given_up)
 
   distributed.lead(scored)
+  goodput.line()
   status = {
     "arm": name, "status": "done", "step": step, "num_steps": num_steps, "seeds": list(seeds),
     "parameters": {player: int(sum(x.size for x in jax.tree.leaves(p)) // len(seeds)) for player, p in here.params.items()},
     "samples_seen": num_steps * experiment.round_size,
     "seconds_per_seed_round": float(np.median(costs)) if costs else None, "compile_seconds": compile_seconds,
+    "seconds": goodput.total,
     "warnings": watch.warnings + [f"seed {seed}: {note}" for seed, note in notes.items()],
     "failed_seeds": {str(seed): why for seed, why in given_up.items()},
     "strategy": layout.strategy, "devices": layout.num_devices, "processes": jax.process_count(), "seeds_by": compiled.seeds,
