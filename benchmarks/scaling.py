@@ -64,7 +64,7 @@ def main() -> None:
     parser.error(f"no curve {unknown[0]!r}; there are {', '.join(CURVES)}")
   os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
   if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   import machine
 
   record = json.loads(RECORD.read_text()) if RECORD.exists() else {"curves": {}}
@@ -160,7 +160,7 @@ def named(name: str) -> Workload:
   return next(workload for workload in WORKLOADS if workload.name == name)
 
 
-SALIMANS = {"across": {"name": "MinibatchDiscrimination", "num_kernels": 20, "dim": 5}}
+SALIMANS = {"across": {"name": "minibatch_discrimination", "num_kernels": 20, "dim": 5}}
 UNROLLS = (1, 2, 5, 10, 20)
 CURVES = {
   "batch": Curve("a round", "batch", (16, 64, 256, 1024, 4096), ("1", "x"), lambda x: measured(ring("", x))),
