@@ -59,6 +59,16 @@ class OnPoints(nn.Module):
     return network(x, train=train).reshape(len(x), 64) @ patterns.T / 8
 
 
+class Sowing(nn.Module):
+  """A generator that is told a point and sows four patches of two features."""
+
+  @nn.compact
+  def __call__(self, z: jax.Array, condition: jax.Array, *, train: bool) -> jax.Array:
+    h = nn.tanh(nn.Dense(8)(jax.numpy.concatenate([z, condition], axis=-1)))
+    self.sow("intermediates", "layers", (h.reshape(len(h), 2, 2, 2),))
+    return nn.Dense(2)(h)
+
+
 def row(objective=None, *, g=None, d=None, prior=None, transform: Callable[[Game], Game] = lambda game: game, **settings: Any):
   """A row of the table: the two-player game with these slots filled."""
 
@@ -74,6 +84,7 @@ def row(objective=None, *, g=None, d=None, prior=None, transform: Callable[[Game
 FURTHER = {  # players
   "veegan": ("reconstructor",), "d2gan": ("second_discriminator",), "ali": ("encoder",), "bigan": ("encoder",), "mode_regularized": ("encoder",),
   "mdgan": ("encoder", "second_discriminator"), "gman": ("sharpness",), "cyclegan": ("inverse", "second_discriminator"),
+  "cut": ("heads",),
 }  # fmt: skip
 
 
@@ -212,6 +223,7 @@ GAMES = {
   "presgan": own(games.presgan, generator(), discriminator(), num_samples=1, burn_in=1, leapfrog=2),
   "gman": own(games.gman, generator(), discriminator(), sharpness=None, reward=1.0),
   "cyclegan": translated(own(games.cyclegan, generator(), discriminator(), weight=2.0, identity_weight=1.0, ema_decay=0.9)),
+  "cut": translated(own(games.cut, Sowing(), discriminator(), identity_weight=1.0, patches=3, heads=4, ema_decay=0.9)),
 }  # fmt: skip
 
 # Rows whose machinery another row has already: they run with the slow tests.
@@ -220,7 +232,7 @@ SIBLINGS = {
   "sliced_wasserstein": "bures", "alpha": "minimax", **dict.fromkeys(f_divergences.__all__, "minimax"), "top_k": "relativistic_average",
   "san": "feature_matching", "approximate_r1": "dragan", "approximate_r2": "dragan", "roth": "r1", "consistency": "dragan",
   "balanced_consistency": "dragan", "gdpp": "bures", "gdpp_eigenvalues": "bures", "infogan": "feature_matching", "virtual_batch": "spectral_norm",
-  "deligan": "mgan", "kernel_leverage": "ridge_leverage",
+  "deligan": "mgan", "kernel_leverage": "ridge_leverage", "cut": "cyclegan",
 }  # fmt: skip
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
 ON_SHARDS = {

@@ -48,7 +48,7 @@ def cyclegan(
   def loss_of(name: str):
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
-      a, b = _sides(batch)
+      a, b = sides(batch, "cyclegan")
       calls = {n: Calls(modules[n], n, state) for n in PLAYERS}
       latents = [draw(prior.sample, jax.random.fold_in(key, number), len(a), axis_name) for number in range(6)]
       forth = lambda number, image: calls["generator"](latents[number], image)
@@ -59,9 +59,9 @@ def cyclegan(
       on_b, on_fake_b = (flat_logits(calls["discriminator"](x)) for x in (b, fake_b))
       on_a, on_fake_a = (flat_logits(calls["second_discriminator"](x)) for x in (a, fake_a))
       if name == "discriminator":
-        return _wrong(on_b, on_fake_b), Aux({"network": calls[name].new_state()}, health(on_b - 0.5, on_fake_b - 0.5))
+        return wrong(on_b, on_fake_b), Aux({"network": calls[name].new_state()}, health(on_b - 0.5, on_fake_b - 0.5))
       if name == "second_discriminator":
-        return _wrong(on_a, on_fake_a), Aux({"network": calls[name].new_state()}, health(on_a - 0.5, on_fake_a - 0.5))
+        return wrong(on_a, on_fake_a), Aux({"network": calls[name].new_state()}, health(on_a - 0.5, on_fake_a - 0.5))
       adversarial = jnp.square(on_fake_b - 1).mean() + jnp.square(on_fake_a - 1).mean()
       cycle = weight * (jnp.abs(back(2, fake_b) - a).mean() + jnp.abs(forth(3, fake_a) - b).mean())
       metrics = {"adversarial": adversarial, "cycle": cycle}
@@ -73,7 +73,7 @@ def cyclegan(
 
   def init_of(name: str):
     def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
-      a, b = _sides(batch)
+      a, b = sides(batch, "cyclegan")
       latent = prior.sample(key, len(a))
       inputs = {"generator": (latent, a), "inverse": (latent, b), "discriminator": (b,), "second_discriminator": (a,)}[name]
       params, network_state = init_network(modules[name], key, *inputs)
@@ -89,16 +89,17 @@ def cyclegan(
   )
 
 
-def _sides(batch: Batch) -> tuple[Array, Array]:
-  """(a, b): the images to translate, and those that the translations should look like."""
+def sides(batch: Batch, game: str) -> tuple[Array, Array]:
+  """(a, b): the images to translate, and those that the translations should look like. ValueError: they are not of one shape."""
   a, b = batch.get("condition"), batch["image"]
   if a is None or a.shape != b.shape:
     said = "none" if a is None else f"of shape {a.shape[1:]}"
-    raise ValueError(f"cyclegan translates between images of one shape, here {b.shape[1:]}; the data's condition is {said} (use data.unpaired)")
+    raise ValueError(f"{game} translates between images of one shape, here {b.shape[1:]}; the data's condition is {said} (use data.unpaired)")
   return a, b
 
 
-def _wrong(real: Array, fake: Array) -> Array:
+def wrong(real: Array, fake: Array) -> Array:
+  """D's loss by least squares, from its logits of real and fake."""
   return (jnp.square(real - 1).mean() + jnp.square(fake).mean()) / 2
 
 
