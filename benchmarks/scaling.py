@@ -9,6 +9,7 @@ Devices are forced ones that share the core: what they show is overhead alone. M
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -160,17 +161,23 @@ def named(name: str) -> Workload:
   return next(workload for workload in WORKLOADS if workload.name == name)
 
 
+@functools.cache
+def unrolled(steps: int) -> Point:
+  """Both of time and of memory."""
+  return measured(ring("", 64, unroll=steps))
+
+
 SALIMANS = {"across": {"name": "minibatch_discrimination", "num_kernels": 20, "dim": 5}}
 UNROLLS = (1, 2, 5, 10, 20)
 CURVES = {
   "batch": Curve("a round", "batch", (16, 64, 256, 1024, 4096), ("1", "x"), lambda x: measured(ring("", x))),
   "seeds": Curve("a round of all seeds, batch 64", "seeds", (1, 4, 16, 64, 256), ("1", "x"), lambda x: measured(ring("", 64, seeds=x))),
-  "unroll": Curve("a round, batch 64", "steps looked ahead", UNROLLS, ("1", "x"), lambda x: measured(ring("", 64, unroll=x))),
+  "unroll": Curve("a round, batch 64", "steps looked ahead", UNROLLS, ("1", "x"), unrolled),
   "unroll_memory": Curve(
-    "temporaries", "steps looked ahead", UNROLLS, ("1", "x"), lambda x: measured(ring("", 64, unroll=x), timed=False), "temporary"
+    "temporaries", "steps looked ahead", UNROLLS, ("1", "x"), unrolled, "temporary"
   ),
   "unroll_memory_remat": Curve(
-    "temporaries, steps recomputed", "steps looked ahead", UNROLLS, ("1", "x"), lambda x: measured(ring("", 64, unroll=x), remat=True), "temporary"
+    "temporaries, steps recomputed", "steps looked ahead", UNROLLS, ("1", "x"), lambda x: measured(ring("", 64, unroll=x), remat=True, timed=False), "temporary"
   ),
   "pack": Curve("a round of 64 packs", "examples in a pack", (1, 2, 4, 8), ("1", "x"), lambda x: measured(ring("", 64, pack=x))),
   "minibatch": Curve(
