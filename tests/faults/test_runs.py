@@ -412,9 +412,9 @@ def test_f26_a_source_that_raises(lab, tmp_path):
 
 def test_f26_f27_a_source_that_hangs_and_a_signal(lab, tmp_path):
   """What has been played is saved; nobody waits for the loader."""
-  import fault_data
-
   hanging = small.load(lab, "vanilla", "data.streamed=True", "data.fault=hangs")
+  resolve.build_all(hanging)
+  import fault_data  # where the config lies
 
   def knock() -> None:
     fault_data.HANGS.wait(300)
@@ -431,6 +431,46 @@ def test_f26_f27_a_source_that_hangs_and_a_signal(lab, tmp_path):
     fault_data.RELEASE.set()
     knocking.join()
     signal.signal(signal.SIGTERM, old)
+
+
+LEAVING = """
+import sys, threading, time
+import gan_jax.__main__ as program
+program.GRACE = {grace}
+threading.Thread(target=lambda: time.sleep({sleep})).start()
+program.main = lambda: 75
+program.entry()
+"""
+
+
+@pytest.mark.parametrize(("sleep", "grace"), [(600, 1.0), (0.1, 600)], ids=["hangs", "ends"])
+def test_f26_f27_the_process_ends_though_a_thread_does_not(sleep, grace):
+  done = subprocess.run([sys.executable, "-c", LEAVING.format(sleep=sleep, grace=grace)], timeout=60)
+  assert done.returncode == 75
+
+
+KNOCKING = """
+import os, signal, sys, threading
+import fault_data
+import gan_jax.__main__ as program
+program.GRACE = 2.0
+
+def knock():
+  fault_data.HANGS.wait(300)
+  os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=knock, daemon=True).start()
+program.entry()
+"""
+
+
+@pytest.mark.slow
+def test_f26_f27_a_whole_process_whose_loader_hangs(tmp_path):
+  small.write(tmp_path)
+  line = [sys.executable, "-c", KNOCKING, "run", f"--config={tmp_path / 'small.py'}", f"--workdir={tmp_path / 'run'}", "--arms=vanilla", "--quiet"]
+  line += ["--config.data.streamed=True", "--config.data.fault=hangs"]
+  done = subprocess.run(line, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+  assert done.returncode == 75 and "the same command goes on" in done.stderr, done.stderr
 
 
 TAILS = {
