@@ -18,6 +18,7 @@ can stand in a config: evaluation = {"metrics": {"vendi": {"features": {"name": 
 
 from gan_jax.metrics.answers import answer_diversity, consistency, hole_error, psnr, ssim
 from gan_jax.metrics.bins import ndb
+from gan_jax.metrics.caption_scores import caption_scores
 from gan_jax.metrics.classes import confidence_sweep, per_class
 from gan_jax.metrics.duplicates import birthday
 from gan_jax.metrics.evaluation import evaluate, identities, perfect
@@ -35,7 +36,8 @@ from gan_jax.metrics.triangle_layers import triangle_layers
 from gan_jax.metrics.triangle_scores import triangle_scores
 
 __all__ = [
-  "answer_diversity", "balancing", "birthday", "classifier", "confidence_sweep", "consistency", "density_coverage", "evaluate", "frechet",
-  "gan_train", "hole_error", "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb", "per_class",
-  "perfect", "pixels", "precision_recall", "psnr", "random_conv", "ssim", "triangle_answers", "triangle_layers", "triangle_scores", "vendi",
+  "answer_diversity", "balancing", "birthday", "caption_scores", "classifier", "confidence_sweep", "consistency", "density_coverage", "evaluate",
+  "frechet", "gan_train", "hole_error", "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb",
+  "per_class", "perfect", "pixels", "precision_recall", "psnr", "random_conv", "ssim", "triangle_answers", "triangle_layers", "triangle_scores",
+  "vendi",
 ]  # fmt: skip

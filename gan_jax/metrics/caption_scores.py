@@ -1,0 +1,80 @@
+"""Do pictures of triangles show what their captions say? Read by the verifier, which no generator has trained against."""
+
+import numpy as np
+
+from gan_jax.data.base import Data
+from gan_jax.data.triangles import captions
+from gan_jax.data.triangles.attributes import NAMES
+from gan_jax.data.triangles.verifier import verify
+from gan_jax.metrics.answers import answers_of, pairs_of
+from gan_jax.metrics.base import Context, Identity, Metric, ending, identity_of, whole
+
+FILL, BACKGROUND = NAMES.index("fill"), NAMES.index("background")
+
+
+def caption_scores(*, n: int = 500, among: int = 100, reference: Data | None = None, label: str = "caption") -> Metric:
+  """Answers to n captions against what the captions say; over all answers, valid or not, but for the second.
+
+    all_five, valid_all_five   share whose five attributes are those said; the same of answers with a valid triangle and background as well
+    swapped                    share with the two colours of the caption exchanged
+    r_precision                symbolic R-precision: the caption ranked among `among` - 1 others by how many of its attributes the picture has; the
+                               share of pictures whose own caption comes first, a tie of k captions counting 1 / k. By chance it is 1 / among
+    r_precision_colors         the same by the two colours alone
+
+  As "caption_all_five_n500". R-precision by a network that was trained beside the generator flatters it (TISE, arXiv:2112.01398); here is none.
+  A perfect sampler answers with the caption's own image, and ties with captions that say the same: with few combinations its value is below 1.
+
+  label: what names begin with, where one experiment has the metric twice: "held_out" for a reference of pairs that training never saw.
+
+  ValueError: data that are no captioned triangles, or fewer captions than `among`.
+  """
+  if whole("n", n) < whole("among", among, 2):
+    raise ValueError(f"caption_scores ranks among {among} captions and has n = {n}; set n to at least that")
+  kinds = ("all_five", "valid_all_five", "swapped", "r_precision", "r_precision_colors")
+  title = lambda kind: f"{label}_{kind}_{ending(n, reference)}"
+
+  def values(images: np.ndarray, tokens: np.ndarray, seed: int) -> dict[str, float]:
+    found, said = verify(images), captions.read(tokens)
+    same = found.attributes == said
+    right, valid = same.all(axis=1), found.triangle_ok & found.background_ok
+    swapped = (found.attributes[:, FILL] == said[:, BACKGROUND]) & (found.attributes[:, BACKGROUND] == said[:, FILL])
+    rivals = others(n, among - 1, seed)
+    every = {
+      "all_five": right.mean(), "valid_all_five": (right & valid).mean(), "swapped": swapped.mean(),
+      "r_precision": r_precision(found.attributes, said, rivals),
+      "r_precision_colors": r_precision(found.attributes[:, [FILL, BACKGROUND]], said[:, [FILL, BACKGROUND]], rivals),
+    }  # fmt: skip
+    return {title(kind): float(every[kind]) for kind in kinds}
+
+  def score(samples: np.ndarray, context: Context) -> dict[str, float]:
+    tokens, _ = pairs_of(context, reference, n)
+    return values(answers_of(context, tokens, reference, 0), tokens, context.seed)
+
+  def perfect(context: Context) -> dict[str, float]:
+    tokens, images = pairs_of(context, reference, n)
+    return values(images, tokens, context.seed)
+
+  def identity(data: Data) -> dict[str, Identity]:
+    for one in (data, *([] if reference is None else [reference])):
+      if not one.vocabulary or one.name != "triangles":
+        raise ValueError(f'caption_scores reads captions of triangles, and {one.name} has none; set condition = "caption"')
+    return identity_of(data, tuple(map(title, kinds)), n=n, reference=reference, among=among)
+
+  return Metric(score, identity, perfect=perfect)
+
+
+def r_precision(found: np.ndarray, said: np.ndarray, rivals: np.ndarray) -> float:
+  """Share of pictures, with attributes found [N, A], that their own caption fits best: row i of said [M, A], M >= N.
+
+  rivals: [N, R], the captions that each is ranked among beside its own. A tie of k captions for the first place counts 1 / k.
+  """
+  own = (found == said[: len(found)]).sum(axis=1)
+  theirs = (found[:, None] == said[rivals]).sum(axis=2)
+  first = (theirs <= own[:, None]).all(axis=1)
+  return float(np.where(first, 1 / (1 + (theirs == own[:, None]).sum(axis=1)), 0.0).mean())
+
+
+def others(n: int, number: int, seed: int) -> np.ndarray:
+  """[n, number]: for each of n, so many different ones that it is not."""
+  rng = np.random.default_rng(seed)
+  return np.stack([(row + 1 + rng.choice(n - 1, number, replace=False)) % n for row in range(n)])

@@ -1,0 +1,72 @@
+"""Scores of captioned triangles: the ranking by hand, true images, exchanged captions and exchanged colours."""
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import data
+from gan_jax.data.triangles import captions
+from gan_jax.metrics import caption_scores, evaluate, identities, perfect
+from gan_jax.metrics.caption_scores import others, r_precision
+
+N = 192  # as tests/test_triangles_metrics.py has it, whose verifier is then compiled
+ONLY = {"size": ("large", "medium"), "fill": ("red", "green"), "background": ("blue", "red", "green"), "texture": ("plain", "noisy")}
+CAPTIONED = data.triangles(16, num_images=400, only=ONLY, condition="caption")
+METRIC = {"captions": caption_scores(n=N, among=20)}
+
+
+def scored(answer) -> dict[str, float]:
+  samples = np.zeros((1, 16, 16, 3), "float32")
+  values, _ = evaluate(samples, CAPTIONED, distances=False, metrics=METRIC, answer=answer)
+  return {name.removeprefix("caption_").removesuffix(f"_n{N}"): value for name, value in values.items()}
+
+
+def test_ranking_by_hand():
+  """Four captions of two attributes. Pictures: right and alone; right with a twin; half right, where another fits as well; wrong."""
+  said = np.array([[0, 0], [1, 1], [1, 1], [2, 2]])
+  everyone = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+  found = np.array([[0, 0], [1, 1], [1, 2], [0, 0]])
+  each = [1, 1 / 2, 1 / 3, 0]  # the third has an attribute of the second, of its own and of the fourth caption
+  for picture, own in enumerate(everyone):
+    assert r_precision(found[[picture]], said[[picture, *own]], np.array([[1, 2, 3]])) == pytest.approx(each[picture])
+  assert r_precision(found, said, everyone) == pytest.approx(np.mean(each))
+
+
+def test_others_are_different_ones_and_never_the_own():
+  rivals = others(50, 20, 0)
+  assert all(len(set(row.tolist()) | {number}) == 21 for number, row in enumerate(rivals))
+  assert 0 <= rivals.min() and rivals.max() < 50 and len(np.unique(rivals)) == 50
+
+
+def test_true_images_exchanged_captions_and_the_deaf():
+  batch = CAPTIONED.sample(jax.random.key(0), N)  # those that the metric asks for
+  images, said = np.asarray(batch["image"]), captions.read(np.asarray(batch["condition"]))
+  best = perfect(CAPTIONED, N, distances=False, metrics=METRIC)
+  true = scored(lambda tokens, draw: images)
+  assert true["all_five"] > 0.99 and true["valid_all_five"] > 0.98 and true["swapped"] < 0.01
+  assert all(best[f"caption_{name}_n{N}"] == value for name, value in true.items() if name != "finite")
+  # 64 combinations and 19 rivals: own caption first unless a rival says the same, and then shared with it
+  alike = (said[:, None] == said[others(N, 19, 0)]).all(axis=2).sum(axis=1)
+  assert true["r_precision"] == pytest.approx((1 / (1 + alike)).mean(), abs=0.02) and true["r_precision"] > 0.8
+  colors = (said[:, None, 2:4] == said[others(N, 19, 0)][:, :, 2:4]).all(axis=2).sum(axis=1)
+  assert true["r_precision_colors"] == pytest.approx((1 / (1 + colors)).mean(), abs=0.02)
+
+  deaf = scored(lambda tokens, draw: np.roll(images, 1, axis=0))
+  assert deaf["r_precision"] < 0.15 and deaf["all_five"] < 0.1 and deaf["r_precision_colors"] < 0.15  # by chance .05
+
+  # red on green for green on red: the place of a picture with the two colours exchanged
+  both = np.isin(said[:, 2], (0, 2)) & np.isin(said[:, 3], (0, 2))
+  key = lambda row: (*row[:2], row[4])
+  pool = {(key(row), row[2], row[3]): image for row, image in zip(said, images, strict=True)}
+  exchanged = np.stack([pool.get((key(row), row[3], row[2]), image) if yes else image for row, image, yes in zip(said, images, both, strict=True)])
+  moved = np.array([bool(yes and (key(row), row[3], row[2]) in pool) for row, yes in zip(said, both, strict=True)])
+  assert moved.sum() > 20 and scored(lambda tokens, draw: exchanged)["swapped"] == pytest.approx(moved.mean(), abs=0.02)
+
+
+def test_refused_and_named():
+  with pytest.raises(ValueError, match="ranks among 100 captions and has n = 50"):
+    caption_scores(n=50)
+  with pytest.raises(ValueError, match='triangles has none; set condition = "caption"'):
+    identities(METRIC, data.triangles(16, num_images=400), N)
+  named = identities({"held": caption_scores(n=N, label="held_out", reference=CAPTIONED)}, CAPTIONED, N)
+  assert f"held_out_r_precision_ref_n{N}" in named and named[f"held_out_all_five_ref_n{N}"]["among"] == 100
