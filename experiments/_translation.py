@@ -6,52 +6,63 @@ from typing import Any
 from _arms import pick
 from ml_collections import ConfigDict
 
-ADAM = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
-FASTER = ADAM | {"learning_rate": 1e-3}
+NOISE = {"weight": 10.0, "sigma": 0.1}
 ARMS = {
-  "l1": {"generator_terms.reconstruction.weight": 10_000.0},  # Adam minds ratios alone: G no longer hears D
+  # Adam minds ratios alone: with so much of the one G no longer hears D, which is the smallest there is.
+  "l1": {
+    "generator_terms.reconstruction.weight": 10_000.0,
+    "discriminator": {"name": "patch_discriminator", "features": (1,), "strides": (4,), "norm": None},
+  },
   "pix2pix": {},
   "pix2pixhd": {
-    "discriminator": {"name": "multiscale_discriminator", "features": (32, 64), "strides": (2, 2), "norm": None},
+    "discriminator.name": "multiscale_discriminator",
     "objective": {"name": "least_squares"}, "generator_terms.reconstruction": None, "generator_terms.layer_matching.weight": 10.0,
+  },
+  # No target: the real and the fake image of a pair have one condition, and D is smooth under noise of .1.
+  "relativistic": {
+    "objective": {"name": "relativistic_paired"}, "generator_terms.reconstruction": None,
+    "discriminator.name": "multiscale_discriminator",
+    "discriminator_terms.approximate_r1": NOISE, "discriminator_terms.approximate_r2": NOISE,
+    "optimizers.generator.b1": 0.0, "optimizers.generator.b2": 0.99, "optimizers.discriminator.b1": 0.0, "optimizers.discriminator.b2": 0.99,
   },
 }  # fmt: skip
 
 
 def paired(
-  arg: str | None, question: str, data: Mapping[str, Any], metrics: Mapping[str, Any], *, prior: Mapping[str, Any],
-  arms: Mapping[str, Any] = ARMS, quick: Sequence[str] = ("l1", "pix2pix"),
+  arg: str | None, question: str, data: Mapping[str, Any], metrics: Mapping[str, Any], *, prior: Mapping[str, Any], cpu: Sequence[str],
+  rounds: int, arms: Mapping[str, Any] = ARMS,
 ) -> ConfigDict:  # fmt: skip
-  """A U-Net against patches, over the arms; the form quick has some of them, narrow, one seed."""
+  """A U-Net against patches, over the arms. The form cpu has narrow players, those arms and so many rounds; quick has an eighth of the rounds."""
+  if arg not in (None, "cpu", "quick"):
+    raise ValueError(f"no form {arg!r} of this experiment; use cpu or quick")
+  small = arg is not None
+  rounds = {None: 20_000, "cpu": rounds, "quick": rounds // 8}[arg]
+  steps = {"name": "cosine_decay_schedule", "init_value": 2e-3 if small else 2e-4, "decay_steps": rounds}
+  adam = {"name": "adam", "learning_rate": steps, "b1": 0.5, "b2": 0.999}
   config: dict[str, Any] = {
     "question": question,
-    "seeds": 3,
-    "num_steps": 8000,
-    "batch_size": 32,
+    "seeds": 1 if small else 3,
+    "num_steps": rounds,
+    "batch_size": 8 if small else 32,
     "batch_unit": "samples",
     "data": dict(data),
-    "generator": {"name": "unet_generator", "features": (32, 64, 128, 128)},
-    "discriminator": {"name": "patch_discriminator", "features": (32, 64), "strides": (2, 2), "norm": None},
+    "generator": {
+      "name": "unet_generator", "features": (8, 32, 64, 64) if small else (32, 64, 128, 128), "strides": (1, 2, 2, 2), "kernel": 3,
+      "norm": None, "kernel_init": "he_normal",
+    },
+    "discriminator": {"name": "patch_discriminator", "features": (32, 64), "strides": (2, 2), "norm": None, "kernel_init": "he_normal"},
     "objective": {"name": "non_saturating"},
     "prior": dict(prior),
-    "optimizers": {"generator": ADAM, "discriminator": ADAM},
+    "optimizers": {"generator": adam, "discriminator": adam},
     "discriminator_terms": {},
     "generator_terms": {"reconstruction": {"weight": 100.0}},
     "view": {},
     "transforms": {},
-    "game": {"name": "gan", "ema_decay": 0.999},
+    "game": {"name": "gan", "ema_decay": 0.99 if small else 0.999},
     "evaluation": {
-      "num_samples": 1000, "thresholds": (1,), "every": 1000, "monitor_samples": 200, "distances": True, "metrics": dict(metrics),
+      "num_samples": 500 if small else 1000, "thresholds": (1,), "every": rounds // 5, "monitor_samples": 200, "distances": True,
+      "metrics": dict(metrics),
     },
-    "arms": dict(arms),
+    "arms": pick(arms, *cpu) if small else dict(arms),
   }  # fmt: skip
-  if arg == "quick":
-    config |= {"seeds": 1, "num_steps": 2000, "batch_size": 16, "arms": pick(arms, *quick)}
-    config["generator"]["features"] = (16, 32, 64, 64)
-    config["discriminator"]["features"] = (16, 32)
-    config["optimizers"] = {"generator": FASTER, "discriminator": ADAM}
-    config["game"]["ema_decay"] = 0.99
-    config["evaluation"] |= {"num_samples": 256, "every": 1000, "monitor_samples": 100}
-  elif arg is not None:
-    raise ValueError(f"no form {arg!r} of this experiment; use quick")
   return ConfigDict(config, convert_dict=False)

@@ -2,13 +2,15 @@
 
 Our own card: context encoders (Pathak et al., 2016, arXiv:1604.07379) with the players of pix2pix (Isola et al., 2017, arXiv:1611.07004).
   data        50,000 triangles, 32x32, [-1, 1]; condition: the image without a rectangle of 6 to 16 pixels a side, and a map that says where
-  players     as triangles_segmentation; known pixels are kept, so G and D are about the hole
-  arms        L1 alone; pix2pix; pix2pixHD
+  players     as triangles_segmentation, without a latent; G starts from the hole filled with the nearest known pixels, and keeps known pixels, so G
+              and D are about the hole
+  arms        as triangles_segmentation
   evaluation  500 holes in images of the test split: mean absolute error in the hole (0 ... 255), by thirds of its area, and what the verifier reads
-              (a corner in a hole still follows from its two sides), each beside holes filled with the nearest known pixel
+              (a corner in a hole still follows from its two sides: `hidden_px`), each beside holes filled with the nearest known pixel
 
-  gan-jax run --config=experiments/triangles_inpaint.py --workdir=runs/triangles_inpaint               3 seeds, 3 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_inpaint.py:quick --workdir=runs/triangles_inpaint_quick   half the maps, 2,000 rounds, 2 arms
+  gan-jax run --config=experiments/triangles_inpaint.py --workdir=runs/triangles_inpaint               3 seeds, 4 arms: wants a GPU
+  gan-jax run --config=experiments/triangles_inpaint.py:cpu --workdir=runs/triangles_inpaint_cpu       as triangles_segmentation:cpu, 6,000 rounds
+  gan-jax run --config=experiments/triangles_inpaint.py:quick --workdir=runs/triangles_inpaint_quick   the same, 750 rounds
 """
 
 from _translation import paired
@@ -24,6 +26,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {**holes, "of": {"name": "triangles", "size": 32}},
     {"hole_error": scores, "triangle_answers": scores},
     prior={"name": "nothing"},
+    cpu=("l1", "pix2pixhd"),
+    rounds=6000,
   )
   config.generator = {"name": "filled", "of": {**config.generator, "out": (32, 32, 3)}}
   return config

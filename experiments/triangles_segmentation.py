@@ -3,13 +3,18 @@
 Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) and pix2pixHD (Wang et al., 2018, arXiv:1711.11585) on triangles.
   data        50,000 triangles, 32x32, [-1, 1]; condition: twelve maps, six textures of the background and six fills. What it leaves open: the
               background's colour, the shades, the phase of a texture
-  players     G U-Net, 4x4 convolutions 32 64 128 128 down and up, instance normalisation, no latent; D patches of 28 pixels, 4x4 convolutions
-              of stride 2 with 32 and 64 maps, the condition beside the image; Adam 2e-4 (.5, .999); batch 32; 8,000 rounds; average .999
-  arms        L1 alone; L1 * 100 with the non-saturating game (pix2pix); least squares on two scales with layers matched (pix2pixHD)
-  evaluation  500 maps of the test split: PSNR, SSIM, and what the verifier reads: triangles, corners (pixels from the true ones), masks, attributes
+  players     G U-Net, 3x3 convolutions 32 64 128 128 down and up, the first at full size, no normalisation, a latent of 8 normal numbers that
+              scales and shifts its maps; D patches of 22 pixels, 4x4 convolutions of stride 2 with 32 and 64 maps, the condition beside the image;
+              Adam 2e-4 (.5, .999), down to 0 by a cosine; batch 32; 20,000 rounds; average .999
+  arms        L1 alone; L1 * 100 with the non-saturating game (pix2pix); least squares on two scales with layers matched (pix2pixHD); relativistic
+              pairs on two scales without any target, D smooth under noise (approximate R1 and R2), Adam (0, .99)
+  evaluation  500 maps of the test split: PSNR, SSIM, and what the verifier reads: triangles, corners (pixels from the true ones), masks, attributes;
+              the mean difference of 5 answers to one map
 
-  gan-jax run --config=experiments/triangles_segmentation.py --workdir=runs/triangles_segmentation               3 seeds, 3 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   half the maps, 2,000 rounds, 2 arms
+  gan-jax run --config=experiments/triangles_segmentation.py --workdir=runs/triangles_segmentation               3 seeds, 4 arms: wants a GPU
+  gan-jax run --config=experiments/triangles_segmentation.py:cpu --workdir=runs/triangles_segmentation_cpu       maps 8 32 64 64, Adam 2e-3, batch
+              8, 5,000 rounds, average .99, 2 arms, 1 seed
+  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 625 rounds
 """
 
 from _translation import paired
@@ -23,6 +28,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     arg,
     "Which texture and which colour in every pixel: is the picture of it right, pixel by pixel and corner by corner?",
     {"name": "triangles", "size": 32, "condition": "segmentation"},
-    {"triangle_answers": scores, "psnr": scores, "ssim": scores},
-    prior={"name": "nothing"},
+    {"triangle_answers": scores, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
+    prior={"name": "normal", "size": 8},
+    cpu=("relativistic", "l1"),
+    rounds=5000,
   )

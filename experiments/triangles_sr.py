@@ -2,12 +2,15 @@
 
 Our own card: the residual network of SRGAN (Ledig et al., 2017, arXiv:1609.04802) without batch normalisation, on triangles.
   data        50,000 triangles, 32x32, [-1, 1]; condition: means of 4x4 pixels
-  players     G 3x3 convolutions, 8 residual blocks of 32 maps, two sub-pixel convolutions, bicubic enlargement added; D as triangles_segmentation
-  arms        L1 alone; L1 * 100 with the non-saturating game; least squares on two scales with layers matched
+  players     G 3x3 convolutions, 8 residual blocks of 32 maps, two sub-pixel convolutions, bicubic enlargement added; no latent; D, optimisers and
+              batches as triangles_segmentation
+  arms        as triangles_segmentation
   evaluation  500 images of the test split: PSNR, SSIM, PSNR of the answer made small again, and what the verifier reads, beside bicubic enlargement
 
-  gan-jax run --config=experiments/triangles_sr.py --workdir=runs/triangles_sr               3 seeds, 3 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_sr.py:quick --workdir=runs/triangles_sr_quick   3 blocks of 16 maps, 2,000 rounds, 2 arms
+  gan-jax run --config=experiments/triangles_sr.py --workdir=runs/triangles_sr               3 seeds, 4 arms: wants a GPU
+  gan-jax run --config=experiments/triangles_sr.py:cpu --workdir=runs/triangles_sr_cpu       4 blocks of 16 maps, Adam 2e-3, batch 8, 4,000 rounds,
+              average .99, 3 arms, 1 seed
+  gan-jax run --config=experiments/triangles_sr.py:quick --workdir=runs/triangles_sr_quick   the same, 500 rounds
 """
 
 from _translation import paired
@@ -22,7 +25,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"name": "triangles", "size": 32, "condition": "lowres"},
     {"psnr": scores, "ssim": scores, "consistency": scores, "triangle_answers": scores},
     prior={"name": "nothing"},
+    cpu=("l1", "pix2pix", "pix2pixhd"),
+    rounds=4000,
   )
-  small = {"features": 16, "blocks": 3} if arg == "quick" else {"features": 32, "blocks": 8}
+  small = {"features": 32, "blocks": 8} if arg is None else {"features": 16, "blocks": 4}
   config.generator = {"name": "superresolution_generator", "factor": 4, **small}
   return config

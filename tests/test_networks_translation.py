@@ -1,7 +1,8 @@
 """Networks of translation: values against the same layers written out, windows by their gradients, and what each starts as.
 
 Mutations that made a test here fail: a level beside the wrong one; normalisation behind the first convolution; a latent that changes nothing;
-strides in the other order; a scale that is not pooled; rows and columns of the shuffle exchanged; a last convolution that does not start at zero.
+strides in the other order; the nearest along the rows alone; a scale that is not pooled; rows and columns of the shuffle exchanged; a last
+convolution that does not start at zero.
 """
 
 import itertools
@@ -18,6 +19,7 @@ from gan_jax import networks
 from gan_jax.networks import resampling
 from gan_jax.networks.normalization import InstanceNorm
 from gan_jax.networks.patch import window
+from gan_jax.networks.unet import nearest_known
 
 NO_LATENT = np.zeros((2, 0), "float32")
 
@@ -61,6 +63,18 @@ def test_unet_against_flax_layers():
   back = plain(up(leaky(inner), 0, 4)) * (1 + scale) + shift
   wanted = np.tanh(up(leaky(np.concatenate([back, first], axis=-1)), 1, 2))
   np.testing.assert_allclose(apply(module, variables, z, image), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_unet_of_full_size_against_flax_layers():
+  """A first stride of 1: the outermost maps are as large as the image, and stand beside what comes back."""
+  module, image = networks.unet_generator((6, 6, 2), (3, 4), strides=(1, 2), kernel=3, norm=None, activation="relu"), normal(0, 2, 6, 6, 1)
+  variables = moved(module, NO_LATENT, image)
+  p = variables["params"]
+  first = nn.Conv(3, (3, 3), 1).apply({"params": p["Conv_0"]}, image)
+  inner = nn.Conv(4, (3, 3), 2).apply({"params": p["Conv_1"]}, nn.relu(first))
+  back = nn.ConvTranspose(3, (3, 3), (2, 2)).apply({"params": p["ConvTranspose_0"]}, nn.relu(inner))
+  out = nn.ConvTranspose(2, (3, 3), (1, 1)).apply({"params": p["ConvTranspose_1"]}, nn.relu(np.concatenate([back, first], axis=-1)))
+  np.testing.assert_allclose(apply(module, variables, NO_LATENT, image), np.tanh(out), rtol=1e-4, atol=1e-5)
 
 
 def test_unet_makes_uneven_sizes_and_the_papers():
@@ -151,6 +165,7 @@ def test_superresolution_starts_as_bicubic_and_takes_any_size(upsampling):
     (lambda: networks.superresolution_generator(3), "factor is 3; superresolution_generator enlarges by 2, 4, 8"),
     (lambda: networks.superresolution_generator(2, upsampling="linear"), "upsampling is 'linear'"),
     (lambda: networks.unet_generator((8, 8, 1), ()), "needs features"),
+    (lambda: networks.unet_generator((8, 8, 1), (4, 4), strides=(2,)), "has 2 features and 1 strides"),
     (lambda: networks.multiscale_discriminator(scales=0), "scales is 0"),
     (lambda: networks.patch_discriminator((4, 4), strides=(2,)), "has 2 features and 1 strides"),
     (lambda: _shape(networks.unet_generator((8, 8, 1), (4,)), jnp.zeros((2, 4, 4, 1))), "makes 8 x 8 pixels of as many, not of 4 x 4"),
@@ -184,17 +199,33 @@ def test_a_caption_of_two_orders_is_two_vectors():
     networks.captioned(networks.mlp(3), 6, kind="lstm")
 
 
-def test_known_pixels_stay():
+def test_known_pixels_stay_and_others_change_the_nearest():
   image, hole = normal(0, 2, 8, 8, 1), np.zeros((2, 8, 8, 1), "float32")
   hole[:, 2:5, 3:7] = 1
   given = np.concatenate([image * (1 - hole), hole], axis=-1)
   inner = networks.unet_generator((8, 8, 1), (3,), norm=None)
   module = networks.filled(inner)
   variables = moved(module, NO_LATENT, given)
-  made = apply(inner, {"params": variables["params"]["network"]}, NO_LATENT, given)
-  np.testing.assert_allclose(apply(module, variables, NO_LATENT, given), np.where(hole == 1, made, image), atol=1e-6)
-  with pytest.raises(ValueError, match="filled needs images with a hole"):
-    _shape(networks.filled(networks.unet_generator((8, 8, 1), (3,))), jnp.zeros((2, 8, 8, 1)))
+  near = np.asarray(nearest_known(given[..., :1], 1 - hole))
+  made = apply(inner, {"params": variables["params"]["network"]}, NO_LATENT, np.concatenate([near, hole], axis=-1))
+  np.testing.assert_allclose(apply(module, variables, NO_LATENT, given), np.where(hole == 1, near + made, image), atol=1e-6)
+  for wrong, message in ((jnp.zeros((2, 8, 8, 1)), "filled needs images with a hole"), (jnp.zeros((2, 3)), "filled makes images of images")):
+    with pytest.raises(ValueError, match=message):
+      _shape(networks.filled(networks.unet_generator((8, 8, 1), (3,))), wrong)
+
+
+def test_nearest_known_against_every_distance():
+  """By all pairs of pixels: what is taken is known, and none that is known is nearer."""
+  rng = np.random.default_rng(0)
+  known = rng.random((4, 7, 9, 1)) < np.array([0.02, 0.2, 0.6, 1]).reshape(4, 1, 1, 1)
+  known[0, 6, 0] = True
+  places = np.stack(np.meshgrid(np.arange(7), np.arange(9), indexing="ij"), axis=-1).astype("float32")
+  taken = np.asarray(nearest_known(jnp.broadcast_to(jnp.asarray(places), (4, 7, 9, 2)), jnp.asarray(known, jnp.float32)))
+  for one, mask in zip(taken, known[..., 0], strict=True):
+    distances = np.square(places[:, :, None, None] - places).sum(-1)  # [H, W, H, W]
+    nearest = np.where(mask, distances, np.inf).min(axis=(2, 3))
+    np.testing.assert_array_equal(np.square(places - one).sum(-1), nearest)
+    assert mask[one[..., 0].astype(int), one[..., 1].astype(int)].all()
 
 
 def test_residual_translator_against_flax_layers():

@@ -15,8 +15,10 @@ from scipy.ndimage import gaussian_filter
 from gan_jax import build, data, gan, metrics, networks, objectives, penalties, priors, translation, views
 from gan_jax.calls import flat_logits
 from gan_jax.data import base, sources, tokens
+from gan_jax.data.triangles import verify
 from gan_jax.metrics.answers import FLOORS
 from gan_jax.metrics.base import context_of
+from gan_jax.metrics.triangle_answers import corner_errors, inside
 
 
 def normal(seed, *shape):
@@ -261,6 +263,16 @@ def test_captions_become_numbers_or_say_what_is_unknown():
     tokens.encode("a a a a a a", vocabulary, 5)
 
 
+def test_each_corner_is_off_by_its_own_way():
+  true = np.array([[[1.0, 2.0], [9.0, 2.0], [1.0, 9.0]]])
+  found = true[:, [2, 0, 1]] + [[0.0, 4.0], [0.0, 0.0], [3.0, 0.0]]
+  np.testing.assert_allclose(corner_errors(found, true), [[0, 3, 4]])
+  mask = np.zeros((1, 12, 10), bool)
+  mask[0, 2, 9] = True  # row 2, column 9: (x, y) = (9.0, 2.0)
+  np.testing.assert_array_equal(inside(true, mask), [[False, True, False]])
+  np.testing.assert_array_equal(inside(true + [[1.5, 0.0]], mask), [[False, True, False]])  # beyond the border counts as at it
+
+
 def test_triangles_that_are_answered():
   """True answers get the verifier's ceiling; moved ones are off by the way they moved; exchanged colours are seen."""
   of = data.triangles(32, num_images=64, condition="edges", only={"texture": ("plain",), "size": ("large",)})
@@ -280,5 +292,16 @@ def test_triangles_that_are_answered():
   assert there["kept_vertex_px_n32"] < 0.1 and there["kept_style_n32"] > 0.9 and there["kept_fill_n32"] < 0.1
   assert there["kept_vertex_px_copy_n32"] == 0 == there["kept_style_copy_n32"] and set(named) == set(there)
   assert set(none) == {name for name in named if "_copy_" in name}
+
+  holed = data.hole(of, smallest=6, largest=16)
+  batch = holed.sample(jax.random.key(0), 32)
+  targets, cut = np.asarray(batch["image"]), np.asarray(batch["condition"])[..., 3] > 0
+  corners = verify(targets).vertices
+  hidden = np.array([[mask[int(y), int(x)] for x, y in three] for three, mask in zip(corners, cut, strict=True)])
+  assert 4 < hidden.sum() < 48
+  right, _, named = scored(metric, holed, lambda given, number: targets)
+  assert right["answer_hidden_px_n32"] == right["answer_hidden_px_mean_n32"] == 0 and set(right) == set(named)
+  moved, _, _ = scored(metric, holed, lambda given, number: np.where(hidden.any(1).reshape(-1, 1, 1, 1), np.roll(targets, 2, axis=2), targets))
+  assert moved["answer_hidden_px_n32"] == pytest.approx(2, abs=0.1) and moved["answer_vertex_px_mean_n32"] < 2 * hidden.any(1).mean() + 0.2
   with pytest.raises(ValueError, match="triangle_answers reads answers about triangles, and small has none"):
     metric.identity(small())

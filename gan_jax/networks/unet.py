@@ -18,6 +18,7 @@ class Generator(nn.Module):
 
   out: tuple[int, int, int]
   features: tuple[int, ...]
+  strides: tuple[int, ...]
   kernel: int
   activation: Callable[[Array], Array]
   final: Callable[[Array], Array]
@@ -34,15 +35,15 @@ class Generator(nn.Module):
     told = settings.latent(z)
     settled: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
     levels = []
-    for number, width in enumerate(self.features):
+    for number, (width, stride) in enumerate(zip(self.features, self.strides, strict=True)):
       levels.append(x)
-      x = Conv(width, self.kernel, 2, **settled)(x if number == 0 else self.activation(x))
+      x = Conv(width, self.kernel, stride, **settled)(x if number == 0 else self.activation(x))
       x = x if number == 0 else Norm(self.norm, self.dtype)(x)
     self.sow("intermediates", "layers", tuple(levels[1:]))
     for number in reversed(range(len(self.features))):
       level = levels[number]
       width, size = self.features[number - 1] if number else self.out[2], (level.shape[1], level.shape[2])
-      x = ConvTranspose(width, self.kernel, 2, size, **settled)(self.activation(x))
+      x = ConvTranspose(width, self.kernel, self.strides[number], size, **settled)(self.activation(x))
       if number == 1:
         self.sow("intermediates", "features", x)
       if number:
@@ -58,19 +59,35 @@ class Filled(nn.Module):
 
   @nn.compact
   def __call__(self, z: Array, condition: Array, *, train: bool) -> Array:
-    made = on_axis(self.of, self.axis_name).clone(parent=self, name="network")(z, condition, train=train)
-    if condition.shape != (*made.shape[:3], made.shape[3] + 1):
+    hole = settings.image_condition(condition, "filled")[..., -1:]
+    near = nearest_known(condition[..., :-1], 1 - hole)
+    change = on_axis(self.of, self.axis_name).clone(parent=self, name="network")(z, jnp.concatenate([near, hole], axis=-1), train=train)
+    if condition.shape != (*change.shape[:3], change.shape[3] + 1):
       raise ValueError(f"filled needs images with a hole and a map of it (data.hole); the data's condition is of shape {condition.shape[1:]}")
-    hole = condition[..., -1:]
-    return hole * made + (1 - hole) * condition[..., :-1]
+    return near + hole * change
 
 
 def filled(of: nn.Module) -> Filled:
-  """What the generator `of` makes, in the hole alone: known pixels stay as they are given. The condition is that of `data.hole`.
+  """Fills the hole with the nearest known pixels, and adds in the hole what `of` makes of that: known pixels stay as they are given.
 
-  D and all terms meet the whole, so the seams count. Raises a ValueError, when called, for another condition.
+  The condition is that of `data.hole`; `of` is given the filled image and the map of the hole: it learns what is wrong with the plainest answer,
+  not colours from nothing. D and all terms meet the whole, so the seams count. Values can leave [-1, 1].
+  Raises a ValueError, when called, for another condition.
   """
   return Filled(of)
+
+
+def nearest_known(image: Array, known: Array) -> Array:
+  """Every pixel as the one nearest to it that is known: `[B, H, W, C], [B, H, W, 1] of 0 and 1 -> [B, H, W, C]`. Known ones stay.
+
+  The nearest of each row comes first, and then, along the columns, the nearest of those: exact, in H W (H + W) steps instead of (H W)^2.
+  """
+  rows, columns = (jnp.square(jnp.arange(n)[:, None] - jnp.arange(n)) for n in image.shape[1:3])
+  beyond = image.shape[1] ** 2 + image.shape[2] ** 2 + 1  # further than any pixel
+  along = jnp.where(known[:, :, None, :, 0] > 0.5, columns, beyond)  # [B, H, W, W]
+  image = jnp.take_along_axis(image, along.argmin(axis=-1)[..., None], axis=2)
+  across = along.min(axis=-1)[:, None] + rows[:, :, None]  # [B, H, H, W]
+  return jnp.take_along_axis(image, across.argmin(axis=2)[..., None], axis=1)
 
 
 def unet_generator(
@@ -78,6 +95,7 @@ def unet_generator(
   features: Sequence[int] = (64, 128, 256, 512, 512, 512, 512, 512),
   activation: str | Callable[[Array], Array] = "leaky_relu",
   *,
+  strides: Sequence[int] | None = None,
   kernel: int = 4,
   final: str | Callable[[Array], Array] | None = "tanh",
   kernel_init: str = "glorot_normal",
@@ -94,17 +112,20 @@ def unet_generator(
   Args:
     out: (height, width, channels) of the images, and so height and width of the condition.
     features: maps on the way down; each halves, and rounds up.
-    norm: "instance", or None for convolutions alone.
+    strides: by how much each divides, 2 where none are given. A first one of 1 works at full size as well, where outlines of one pixel are.
+    norm: "instance", or None for convolutions alone. It hides from all but the first maps how bright an image is, and at 2 x 2 pixels most of the
+      rest: of small images, and where answers go on with given colours (inpainting), take None.
     activation, final, kernel, kernel_init, init_scale, dtype: as `dcgan_generator`.
 
   Raises:
-    ValueError: `out` is no shape of an image, no features, or a condition that is no image of that height and width.
+    ValueError: `out` is no shape of an image, no features, strides of another number, or a condition that is no image of that height and width.
   """
   if not features:
     raise ValueError("unet_generator needs features, one for each halving")
   return Generator(
     out=settings.image_shape(out, "unet_generator"),
     features=tuple(features),
+    strides=settings.same_length("unet_generator", features, strides),
     kernel=kernel,
     activation=settings.function(activation),
     final=settings.function(final),
