@@ -59,7 +59,8 @@ def test_the_two_trivial_masks():
 def test_a_mask_the_wrong_way_round_and_no_triangle():
   layers = true_layers()
   turned = {"alpha": 1 - layers["alpha"], "background": layers["foreground"], "foreground": layers["background"]}
-  assert scored(turned)["alpha_iou"] < 0.1
+  found = scored(turned)
+  assert found["alpha_iou"] < 0.1 and found["alpha_iou_turned"] > 0.95
   empty = scored({**layers, "alpha": np.zeros_like(layers["alpha"])})
   assert empty["alpha_iou"] == empty["alpha_iou_other"] == empty["alpha_iou_whole"] == 0
 

@@ -20,6 +20,7 @@ def triangle_layers(*, n: int = 2000) -> Metric:
 
     alpha_iou          mean over valid pictures of the intersection over union of the mask, alpha > 1/2, and of the verifier's triangle, pixels that
                        it covers by more than half; 0 where no picture is valid
+    alpha_iou_turned   the same of the other layer's pixels, alpha <= 1/2: near 1 where the layers are told apart, and have changed places
     alpha_iou_matte    the same over all pictures, valid or not, of the mask and of what the verifier takes for the subject (`mattes`) over 1/2
     alpha_iou_other    the floor: the mask and the triangle of the next valid picture, so what masks of such a size and place get by chance
     alpha_iou_whole    the same of a mask that is 1 everywhere: the triangle's share of the picture
@@ -33,7 +34,10 @@ def triangle_layers(*, n: int = 2000) -> Metric:
   ValueError: data that are not `data.triangles` with modes.
   """
   whole("n", n)
-  names = ("alpha_iou", "alpha_iou_matte", "alpha_iou_other", "alpha_iou_whole", "alpha_area", "alpha_decided", "residue", "background_alone_ok")
+  names = (
+    "alpha_iou", "alpha_iou_turned", "alpha_iou_matte", "alpha_iou_other", "alpha_iou_whole", "alpha_area", "alpha_decided", "residue",
+    "background_alone_ok",
+  )  # fmt: skip
   title = lambda name: f"{name}_n{n}"
 
   def values(images: np.ndarray, alpha: np.ndarray) -> dict[str, float]:
@@ -42,7 +46,8 @@ def triangle_layers(*, n: int = 2000) -> Metric:
     triangle, ok = _covered(found.vertices, images.shape[1]), found.triangle_ok
     mean = lambda masks, which: float(overlap(masks, which).mean()) if ok.any() else 0.0
     return {
-      "alpha_iou": mean(mask[ok], triangle[ok]), "alpha_iou_matte": float(overlap(mask, mattes(images) > 0.5).mean()),
+      "alpha_iou": mean(mask[ok], triangle[ok]), "alpha_iou_turned": mean(~mask[ok], triangle[ok]),
+      "alpha_iou_matte": float(overlap(mask, mattes(images) > 0.5).mean()),
       "alpha_iou_other": mean(mask[ok], np.roll(triangle[ok], 1, axis=0)), "alpha_iou_whole": mean(np.ones_like(mask[ok]), triangle[ok]),
       "alpha_area": float(mask.mean()), "alpha_decided": float(np.abs(2 * alpha - 1).mean()),
     }  # fmt: skip
