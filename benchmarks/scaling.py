@@ -177,7 +177,8 @@ CURVES = {
     "temporaries", "steps looked ahead", UNROLLS, ("1", "x"), unrolled, "temporary"
   ),
   "unroll_memory_remat": Curve(
-    "temporaries, steps recomputed", "steps looked ahead", UNROLLS, ("1", "x"), lambda x: measured(ring("", 64, unroll=x), remat=True, timed=False), "temporary"
+    "temporaries, steps recomputed", "steps looked ahead", UNROLLS, ("1", "x"),
+    lambda x: measured(ring("", 64, unroll=x), remat=True, timed=False), "temporary",
   ),
   "pack": Curve("a round of 64 packs", "examples in a pack", (1, 2, 4, 8), ("1", "x"), lambda x: measured(ring("", 64, pack=x))),
   "minibatch": Curve(
