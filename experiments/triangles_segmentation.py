@@ -13,8 +13,8 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) and pix2pixHD (Wang
 
   gan-jax run --config=experiments/triangles_segmentation.py --workdir=runs/triangles_segmentation               3 seeds, 4 arms: wants a GPU
   gan-jax run --config=experiments/triangles_segmentation.py:cpu --workdir=runs/triangles_segmentation_cpu       maps 8 32 64 64, Adam 2e-3, batch
-              8, 5,000 rounds, average .99, 2 arms, 1 seed
-  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 625 rounds
+              8, 3,000 rounds, average .99, 2 arms, 1 seed
+  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 375 rounds
 """
 
 from _translation import paired
@@ -31,5 +31,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"triangle_answers": scores, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
     cpu=("relativistic", "l1"),
-    rounds=5000,
+    rounds=3000,
   )
