@@ -156,9 +156,16 @@ ROW = """
 import sys
 sys.path[:0] = {paths!r}
 
+from gan_jax import data
+
 def play(prior, row):
   import games
   return games.GAMES[row](optimizer=games.ADAM)
+
+def pairs():
+  ring = data.ring(num_modes=8, radius=1.0, sigma=0.05)
+  given = lambda batch: {{**batch, "condition": batch["image"][:, ::-1]}}
+  return ring._replace(draw=lambda table, key, n: given(ring.draw(table, key, n)))
 """
 
 
@@ -168,7 +175,8 @@ def test_f01_every_game(tmp_path, monkeypatch, row):
   assert ADAM
   (tmp_path / "fault_rows.py").write_text(ROW.format(paths=[str(Path(__file__).parents[1])]))
   settings = {
-    "seeds": 2, "num_steps": 6, "batch_size": 32, "data": {"name": "ring", "num_modes": 8, "radius": 1.0, "sigma": 0.05},
+    "seeds": 2, "num_steps": 6, "batch_size": 32,
+    "data": {"name": "fault_rows:pairs"} if row in ("cyclegan", "cut") else {"name": "ring", "num_modes": 8, "radius": 1.0, "sigma": 0.05},
     "prior": {"name": "normal", "size": 4}, "game": {"name": "fault_rows:play", "row": row},
     "evaluation": {"num_samples": 100, "every": 4, "monitor_samples": 50, "distances": False}, "arms": {"vanilla": {}},
   }  # fmt: skip
