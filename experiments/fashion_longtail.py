@@ -14,7 +14,7 @@ Mariani et al., 2018 (arXiv:1803.09655); naive augmentation: Ravuri and Vinyals,
 
   gan-jax run --config=experiments/fashion_longtail.py --workdir=runs/fashion_longtail               5 seeds, 3 arms: wants a GPU
   gan-jax run --config=experiments/fashion_longtail.py:short --workdir=runs/fashion_longtail_short   fewer maps, Adam 5e-4, 1,000 rounds, 3 seeds, 2
-                                                                                                     arms, 300 updates, no averages: for CPUs
+                                                                                                     arms, one classifier of 200 updates: CPUs
   gan-jax run --config=experiments/fashion_longtail.py:quick --workdir=runs/fashion_longtail_quick   500 rounds, 1 seed, 100 updates: two minutes
 
 GAN_JAX_DATA names the folder that holds fashion_mnist/.
@@ -62,7 +62,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if arg == "short":
     config |= {"seeds": 3, "num_steps": 1000, "game": {"name": "gan"}, "arms": pick(ARMS, "vanilla", "uniform")}
     evaluation |= {"num_samples": 2500, "every": 500, "monitor_samples": 500}
-    balancing |= {"steps": 300, "classifiers": 2}
+    balancing |= {"steps": 200, "classifiers": 1}
   elif arg == "quick":
     config |= {"seeds": 1, "num_steps": 500, "arms": pick(ARMS, "uniform")}
     evaluation |= {"num_samples": 1000, "every": 250, "monitor_samples": 500}
