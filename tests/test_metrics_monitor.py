@@ -44,6 +44,11 @@ def test_without_labels_bins_of_real_samples_stand_in():
   assert fitted.modes.assign(real).high_quality.mean() == pytest.approx(fitted.modes.quality, abs=0.01)
 
 
+def test_few_different_samples_are_a_bin_each(recwarn):
+  fitted = kmeans_modes(np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])[np.arange(60) % 3])
+  assert fitted.probabilities.tolist() == pytest.approx([1 / 3] * 3) and not recwarn.list
+
+
 def test_the_second_half_by_hand():
   steps = np.array([100, 200, 300, 400])
   log = {

@@ -69,7 +69,8 @@ def kmeans_modes(real: np.ndarray, num_bins: int = 50, seed: int = 0) -> Modes:
   """Modes for data without labels: k-means bins of real samples [n, ...].
 
   As in NDB, Richardson and Weiss, 2018 (arXiv:1805.12462). Probabilities are the shares of `real` in each bin. A
-  sample is of high quality if it is as close to its bin's centre as 99 % of all real samples are to theirs.
+  sample is of high quality if it is as close to its bin's centre as 99 % of all real samples are to theirs. Of fewer different samples than bins,
+  each is a bin.
   ValueError: fewer samples than bins.
   """
   from sklearn.cluster import KMeans
@@ -77,6 +78,7 @@ def kmeans_modes(real: np.ndarray, num_bins: int = 50, seed: int = 0) -> Modes:
   flat = np.asarray(real, np.float64).reshape(len(real), -1)
   if len(flat) < num_bins:
     raise ValueError(f"{num_bins} bins need at least as many real samples, got {len(flat)}")
+  num_bins = min(num_bins, len(np.unique(flat, axis=0)))
   fitted = KMeans(num_bins, n_init=1, random_state=seed).fit(flat)
   limit = np.quantile(fitted.transform(flat).min(axis=1), 0.99)
 

@@ -26,7 +26,7 @@ from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import Preempted
 from gan_jax.lab.stopping import Stop
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Number of distinct clusters")]
+pytestmark = pytest.mark.slow
 KILLS = 20
 PROGRAM = """
 import sys

@@ -34,7 +34,7 @@ from gan_jax.lab.errors import BusyError, CheckpointError, DataError, Preempted,
 from gan_jax.lab.stopping import Stop
 from gan_jax.lab.watch import WARN_AFTER, Watch
 
-pytestmark = pytest.mark.filterwarnings("ignore:Number of distinct clusters", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
