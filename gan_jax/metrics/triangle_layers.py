@@ -28,8 +28,8 @@ def triangle_layers(*, n: int = 2000) -> Metric:
     alpha_decided      mean of |2 alpha - 1|: 1 where every pixel belongs to one layer
     residue            share of backgrounds that, looked at alone, show a valid triangle; background_alone_ok the share that are valid backgrounds
 
-  Each as "alpha_iou_n2000". Nothing is scored of a generator without layers. The perfect values are those of new true images and their own masks,
-  and background_alone_ok, which is not known without rendering, is that of `background_ok` there.
+  Each as "alpha_iou_n2000". Nothing is scored of a generator without layers, or with a condition. The perfect
+  values are those of new true images and their own masks; background_alone_ok is `background_ok` there.
 
   ValueError: data that are not `data.triangles` with modes.
   """
