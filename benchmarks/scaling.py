@@ -95,7 +95,7 @@ def measured(workload: Workload, layout: Any = None, remat: bool = False, timed:
   from gan_jax.transforms import anticipation
 
   config = in_jax.config(workload)
-  config |= {name: {**config[name], **section} for name, section in sections.items()}
+  config |= {name: section if "name" in section else {**config[name], **section} for name, section in sections.items()}
   experiment = resolve.build(config)
   experiment = experiment._replace(game=experiment.game._replace(patience=None))  # then the program is one, and can be compiled ahead of time
   played = program.program(experiment, layout)
@@ -188,7 +188,7 @@ CURVES = {
   "devices": Curve("a round, batch 512, on one core", "forced devices", (1, 2, 4, 8), ("1", "x"), on_devices),
   "data": Curve(
     "a round of the digits' MLP, batch 64", "examples on the device", (1_000, 10_000, 100_000, 1_000_000), ("1",),
-    lambda x: measured(named("digits_mlp"), data={"name": "scaling:table", "shape": None, "size": x}),
+    lambda x: measured(named("digits_mlp"), data={"name": "scaling:table", "size": x}),
   ),
 }  # fmt: skip
 
