@@ -43,6 +43,7 @@ def test_true_images_exchanged_captions_and_the_deaf():
   images, said = np.asarray(batch["image"]), captions.read(np.asarray(batch["condition"]))
   best = perfect(CAPTIONED, N, distances=False, metrics=METRIC)
   true = scored(lambda tokens, draw: images)
+  assert min(true[name] for name in ("triangle_ok", "type", "size", "fill", "background", "texture")) > 0.99
   assert true["all_five"] > 0.99 and true["valid_all_five"] > 0.98 and true["swapped"] < 0.01
   assert all(best[f"caption_{name}_n{N}"] == value for name, value in true.items() if name != "finite")
   # 64 combinations and 19 rivals: own caption first unless a rival says the same, and then shared with it
@@ -52,6 +53,7 @@ def test_true_images_exchanged_captions_and_the_deaf():
   assert true["r_precision_colors"] == pytest.approx((1 / (1 + colors)).mean(), abs=0.02)
 
   deaf = scored(lambda tokens, draw: np.roll(images, 1, axis=0))
+  assert deaf["triangle_ok"] == true["triangle_ok"] and deaf["fill"] == pytest.approx(np.mean(said[:, 2] == np.roll(said[:, 2], 1)), abs=0.02)
   assert deaf["r_precision"] < 0.15 and deaf["all_five"] < 0.1 and deaf["r_precision_colors"] < 0.15  # by chance .05
 
   # red on green for green on red: the place of a picture with the two colours exchanged

@@ -13,8 +13,10 @@ FILL, BACKGROUND = NAMES.index("fill"), NAMES.index("background")
 
 
 def caption_scores(*, n: int = 500, among: int = 100, reference: Data | None = None, label: str = "caption") -> Metric:
-  """Answers to n captions against what the captions say; over all answers, valid or not, but for the second.
+  """Answers to n captions against what the captions say; over all answers, valid or not, but for the valid ones.
 
+    triangle_ok, background_ok    share of answers that show a triangle, and a background of one colour
+    type, size, fill, background, texture    share whose attribute is the one said
     all_five, valid_all_five   share whose five attributes are those said; the same of answers with a valid triangle and background as well
     swapped                    share with the two colours of the caption exchanged
     r_precision                symbolic R-precision: the caption ranked among `among` - 1 others by how many of its attributes the picture has; the
@@ -30,7 +32,7 @@ def caption_scores(*, n: int = 500, among: int = 100, reference: Data | None = N
   """
   if whole("n", n) < whole("among", among, 2):
     raise ValueError(f"caption_scores ranks among {among} captions and has n = {n}; set n to at least that")
-  kinds = ("all_five", "valid_all_five", "swapped", "r_precision", "r_precision_colors")
+  kinds = ("triangle_ok", "background_ok", *NAMES, "all_five", "valid_all_five", "swapped", "r_precision", "r_precision_colors")
   title = lambda kind: f"{label}_{kind}_{ending(n, reference)}"
 
   def values(images: np.ndarray, tokens: np.ndarray, seed: int) -> dict[str, float]:
@@ -40,7 +42,9 @@ def caption_scores(*, n: int = 500, among: int = 100, reference: Data | None = N
     swapped = (found.attributes[:, FILL] == said[:, BACKGROUND]) & (found.attributes[:, BACKGROUND] == said[:, FILL])
     rivals = others(n, among - 1, seed)
     every = {
-      "all_five": right.mean(), "valid_all_five": (right & valid).mean(), "swapped": swapped.mean(),
+      "triangle_ok": found.triangle_ok.mean(), "background_ok": found.background_ok.mean(),
+      **dict(zip(NAMES, same.mean(axis=0), strict=True)), "all_five": right.mean(),
+      "valid_all_five": (right & valid).mean(), "swapped": swapped.mean(),
       "r_precision": r_precision(found.attributes, said, rivals),
       "r_precision_colors": r_precision(found.attributes[:, [FILL, BACKGROUND]], said[:, [FILL, BACKGROUND]], rivals),
     }  # fmt: skip
