@@ -47,7 +47,7 @@ def paired(
     "batch_unit": "samples",
     "data": dict(data),
     "generator": {
-      "name": "unet_generator", "features": (8, 32, 64, 64) if small else (32, 64, 128, 128), "strides": (1, 2, 2, 2), "kernel": 3,
+      "name": "unet_generator", "features": (8, 32, 64, 64) if small else (32, 64, 128, 128), "strides": (1, 2, 2, 2),
       "norm": None, "kernel_init": "he_normal",
     },
     "discriminator": {"name": "patch_discriminator", "features": (32, 64), "strides": (2, 2), "norm": None, "kernel_init": "he_normal"},

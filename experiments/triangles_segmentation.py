@@ -3,7 +3,7 @@
 Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) and pix2pixHD (Wang et al., 2018, arXiv:1711.11585) on triangles.
   data        50,000 triangles, 32x32, [-1, 1]; condition: twelve maps, six textures of the background and six fills. What it leaves open: the
               background's colour, the shades, the phase of a texture
-  players     G U-Net, 3x3 convolutions 32 64 128 128 down and up, the first at full size, no normalisation, a latent of 8 normal numbers that
+  players     G U-Net, 4x4 convolutions 32 64 128 128 down and up, the first at full size, no normalisation, a latent of 8 normal numbers that
               scales and shifts its maps; D patches of 22 pixels, 4x4 convolutions of stride 2 with 32 and 64 maps, the condition beside the image;
               Adam 2e-4 (.5, .999), down to 0 by a cosine; batch 32; 20,000 rounds; average .999
   arms        L1 alone; L1 * 100 with the non-saturating game (pix2pix); least squares on two scales with layers matched (pix2pixHD); relativistic
@@ -30,6 +30,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"name": "triangles", "size": 32, "condition": "segmentation"},
     {"triangle_answers": scores, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
-    cpu=("relativistic", "l1"),
+    cpu=("l1", "relativistic"),
     rounds=3000,
   )
