@@ -6,6 +6,7 @@ mapped as groups.
 """
 
 import re
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -113,6 +114,19 @@ def test_both_forms_of_the_three_maps_agree(size, k, stride):
     plain, on_cpu = (getattr(convolution, form.format(name))(window, *pair) for form in ("_plain_{}", "_{}_on_cpu"))
     assert plain.shape == on_cpu.shape
     np.testing.assert_allclose(on_cpu, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max(), err_msg=name)
+
+
+@pytest.mark.parametrize(("batch", "pixels", "parts"), [(6, 72, 3), (6, 20, 6), (6, 400, 1), (7, 180, 1)])
+def test_a_kernels_gradient_on_cpu_is_summed_in_parts(monkeypatch, batch, pixels, parts):
+  """`pixels` of output at once: 36 are one image's. Seven images have no parts of two to five, so they stay whole."""
+  monkeypatch.setattr(convolution, "PIXELS", pixels)
+  window = convolution._window((6, 6), (3, 3), 1)
+  x, y = normal(0, batch, 6, 6, 3).astype("float32"), normal(1, batch, 6, 6, 4).astype("float32")
+  plain = convolution._plain_kernel(window, x, y)
+  np.testing.assert_allclose(convolution._kernel_on_cpu(window, x, y), plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
+  program = str(jax.make_jaxpr(partial(convolution._kernel_on_cpu, window))(x, y))
+  assert ("scan" in program or "while" in program) == (parts > 1)
+  assert parts == 1 or f"f32[{parts},{batch // parts},6,6,3]" in program
 
 
 def test_an_accelerator_gets_its_own_form():

@@ -23,6 +23,7 @@ from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
 
 Padding = tuple[tuple[int, int], ...]
+PIXELS = 2048  # of output, that a kernel's gradient on CPU sums over at once: more leave the caches (measured: twice the time at 32 images of 32x32)
 
 
 def convolve(image: Array, kernel: Array, stride: int = 1) -> Array:
@@ -177,6 +178,17 @@ def _overlap_add(window: _Window, patches: Array, direction: int) -> Array:
 
 
 def _kernel_on_cpu(window: _Window, image: Array, output: Array) -> Array:
+  most = max(1, PIXELS // math.prod(window.output))
+  together = next(n for n in range(min(most, len(image)), 0, -1) if len(image) % n == 0)
+  if together == len(image) or 4 * together < most:  # a batch without fitting divisors stays whole
+    return _kernel_at_once(window, image, output)
+  parts = [x.reshape(-1, together, *x.shape[1:]) for x in (image, output)]
+  pick = lambda number: (lax.dynamic_index_in_dim(part, number, keepdims=False) for part in parts)
+  add = lambda number, total: total + _kernel_at_once(window, *pick(number))
+  return lax.fori_loop(1, len(image) // together, add, _kernel_at_once(window, *pick(0)))
+
+
+def _kernel_at_once(window: _Window, image: Array, output: Array) -> Array:
   if window.kernel == (1, 1):
     return lax.dot_general(image[:, :: window.stride, :: window.stride], output, (((0, 1, 2), (0, 1, 2)), ((), ())))[None, None]
   sizes = zip(window.image, window.kernel, window.output, window.padding, strict=True)
