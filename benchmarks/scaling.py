@@ -97,7 +97,8 @@ def measured(workload: Workload, layout: Any = None, remat: bool = False, timed:
   config = in_jax.config(workload)
   config |= {name: section if "name" in section else {**config[name], **section} for name, section in sections.items()}
   experiment = resolve.build(config)
-  experiment = experiment._replace(game=experiment.game._replace(patience=None))  # then the program is one, and can be compiled ahead of time
+  bare = lambda game: game._replace(patience=None)  # then the program is one, and can be compiled ahead of time
+  experiment = experiment._replace(game=bare(experiment.game), place=lambda *where, place=experiment.place: bare(place(*where)))
   played = program.program(experiment, layout)
   keys = program.seed_keys(tuple(range(workload.seeds)))
   with jax.disable_jit():  # op by op: nothing to compile for a state that is made once
