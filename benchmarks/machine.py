@@ -1,5 +1,6 @@
 """What the numbers hold for, and PyTorch's matrix library in full on processors that are not Intel's."""
 
+import functools
 import os
 import platform
 import shutil
@@ -44,8 +45,9 @@ def describe() -> dict[str, str]:
   }
 
 
+@functools.cache
 def commit() -> str:
-  """The commit, with a mark where the package or this folder differs from it."""
+  """The commit when this process first asks, with a mark where the package or this folder differs from it."""
   changed = output(["git", "status", "--porcelain", "--", "../gan_jax", "*.py"])
   return f"{output(['git', 'rev-parse', '--short', 'HEAD'])}{' with changes' if changed else ''}"
 

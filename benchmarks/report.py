@@ -24,8 +24,8 @@ def document(record: dict[str, Any]) -> str:
     _ratios(results),
     "## Against the machine\n\nOperations of products and convolutions in a seed's round, counted in PyTorch's, and the share of the peak that each "
     "side reaches in its fastest turn. Memory is what the process holds at its peak in training beyond what it held before the workload: libraries "
-    "aside, allocators' reserves included. Set-up is the CPU time to the first round, compilation included: with empty caches, and with what the "
-    "caches on disk hold.",
+    "aside (but for what a side loads late), allocators' reserves included; read one digit. Set-up is the CPU time to the first round, compilation "
+    "included: with empty caches, and with what the caches on disk hold.",
     _machine(results, sides),
     "## Single operations\n\nTo see where a ratio comes from.",
     _kernels(record["kernels"]),
@@ -68,7 +68,7 @@ def _machine(results: list[dict[str, Any]], sides: list[str]) -> str:
         continue
       share = result["operations"] / min(result["cpu_seconds_per_seed_round"][name]) / result["peak"]
       set_up = result["set_up_cpu_seconds"][name]
-      cells.append(f"{share:.0%}, {result['mebibytes'][name]:,.0f}, {set_up['cold']:.1f} / {set_up['cached']:.1f}")
+      cells.append(f"{share:.0%}, {max(0.0, result['mebibytes'][name]):,.0f}, {set_up['cold']:.1f} / {set_up['cached']:.1f}")
     load = "-".join(f"{x:.1f}" for x in result["load_average"])
     lines.append(f"| {result['title']} | {result['operations'] / 1e6:,.4g} | {' | '.join(cells)} | {load} | {result['commit']} |")
   return "\n".join(lines)
