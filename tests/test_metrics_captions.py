@@ -32,10 +32,14 @@ def test_ranking_by_hand():
   assert r_precision(found, said, everyone) == pytest.approx(np.mean(each))
 
 
-def test_others_are_different_ones_and_never_the_own():
-  rivals = others(50, 20, 0)
-  assert all(len(set(row.tolist()) | {number}) == 21 for number, row in enumerate(rivals))
-  assert 0 <= rivals.min() and rivals.max() < 50 and len(np.unique(rivals)) == 50
+def test_others_say_something_else():
+  said = np.arange(50)[:, None] % np.array([5, 2])  # ten captions, five times each
+  rivals = others(said, 20, 0)
+  assert (said[rivals] != said[:, None]).any(axis=2).all() and all(len(set(row.tolist())) == 20 for row in rivals)
+  assert len(np.unique(rivals)) == 50
+  assert (others(np.array([[0], [0], [1]]), 4, 0)[:2] == 2).all()  # again, where there are fewer
+  with pytest.raises(ValueError, match="all captions say the same"):
+    others(np.zeros((3, 5)), 2, 0)
 
 
 def test_true_images_exchanged_captions_and_the_deaf():
@@ -46,15 +50,11 @@ def test_true_images_exchanged_captions_and_the_deaf():
   assert min(true[name] for name in ("triangle_ok", "type", "size", "fill", "background", "texture")) > 0.99
   assert true["all_five"] > 0.99 and true["valid_all_five"] > 0.98 and true["swapped"] < 0.01
   assert all(best[f"caption_{name}_n{N}"] == value for name, value in true.items() if name != "finite")
-  # 64 combinations and 19 rivals: own caption first unless a rival says the same, and then shared with it
-  alike = (said[:, None] == said[others(N, 19, 0)]).all(axis=2).sum(axis=1)
-  assert true["r_precision"] == pytest.approx((1 / (1 + alike)).mean(), abs=0.02) and true["r_precision"] > 0.8
-  colors = (said[:, None, 2:4] == said[others(N, 19, 0)][:, :, 2:4]).all(axis=2).sum(axis=1)
-  assert true["r_precision_colors"] == pytest.approx((1 / (1 + colors)).mean(), abs=0.02)
+  assert true["r_precision"] > 0.99 and true["r_precision_colors"] > 0.99
 
   deaf = scored(lambda tokens, draw: np.roll(images, 1, axis=0))
   assert deaf["triangle_ok"] == true["triangle_ok"] and deaf["fill"] == pytest.approx(np.mean(said[:, 2] == np.roll(said[:, 2], 1)), abs=0.02)
-  assert deaf["r_precision"] < 0.15 and deaf["all_five"] < 0.1 and deaf["r_precision_colors"] < 0.15  # by chance .05
+  assert deaf["all_five"] < 0.1 and deaf["r_precision"] < 0.15 and deaf["r_precision_colors"] < 0.4  # four pairs of colours
 
   # red on green for green on red: the place of a picture with the two colours exchanged
   both = np.isin(said[:, 2], (0, 2)) & np.isin(said[:, 3], (0, 2))

@@ -19,12 +19,12 @@ def caption_scores(*, n: int = 500, among: int = 100, reference: Data | None = N
     type, size, fill, background, texture    share whose attribute is the one said
     all_five, valid_all_five   share whose five attributes are those said; the same of answers with a valid triangle and background as well
     swapped                    share with the two colours of the caption exchanged
-    r_precision                symbolic R-precision: the caption ranked among `among` - 1 others by how many of its attributes the picture has; the
-                               share of pictures whose own caption comes first, a tie of k captions counting 1 / k. By chance it is 1 / among
-    r_precision_colors         the same by the two colours alone
+    r_precision                symbolic R-precision: the caption ranked among `among` - 1 that say something else, by how many of its attributes the
+                               picture has; the share of pictures whose own caption comes first, a tie of k captions counting 1 / k
+    r_precision_colors         the same by the two colours alone, among captions with other ones
 
   As "caption_all_five_n500". R-precision by a network that was trained beside the generator flatters it (TISE, arXiv:2112.01398); here is none.
-  A perfect sampler answers with the caption's own image, and ties with captions that say the same: with few combinations its value is below 1.
+  Chance is 1 / among where combinations are many, and more where they are few; a perfect sampler answers with the caption's own image.
 
   label: what names begin with, where one experiment has the metric twice: "held_out" for a reference of pairs that training never saw.
 
@@ -40,13 +40,13 @@ def caption_scores(*, n: int = 500, among: int = 100, reference: Data | None = N
     same = found.attributes == said
     right, valid = same.all(axis=1), found.triangle_ok & found.background_ok
     swapped = (found.attributes[:, FILL] == said[:, BACKGROUND]) & (found.attributes[:, BACKGROUND] == said[:, FILL])
-    rivals = others(n, among - 1, seed)
+    colors = [FILL, BACKGROUND]
     every = {
       "triangle_ok": found.triangle_ok.mean(), "background_ok": found.background_ok.mean(),
       **dict(zip(NAMES, same.mean(axis=0), strict=True)), "all_five": right.mean(),
       "valid_all_five": (right & valid).mean(), "swapped": swapped.mean(),
-      "r_precision": r_precision(found.attributes, said, rivals),
-      "r_precision_colors": r_precision(found.attributes[:, [FILL, BACKGROUND]], said[:, [FILL, BACKGROUND]], rivals),
+      "r_precision": r_precision(found.attributes, said, others(said, among - 1, seed)),
+      "r_precision_colors": r_precision(found.attributes[:, colors], said[:, colors], others(said[:, colors], among - 1, seed)),
     }  # fmt: skip
     return {title(kind): float(every[kind]) for kind in kinds}
 
@@ -78,7 +78,16 @@ def r_precision(found: np.ndarray, said: np.ndarray, rivals: np.ndarray) -> floa
   return float(np.where(first, 1 / (1 + (theirs == own[:, None]).sum(axis=1)), 0.0).mean())
 
 
-def others(n: int, number: int, seed: int) -> np.ndarray:
-  """[n, number]: for each of n, so many different ones that it is not."""
+def others(said: np.ndarray, number: int, seed: int) -> np.ndarray:
+  """[N, number]: for each caption [N, A], so many rows of captions that say something else; the same more than once where there are fewer.
+
+  ValueError: all say the same.
+  """
   rng = np.random.default_rng(seed)
-  return np.stack([(row + 1 + rng.choice(n - 1, number, replace=False)) % n for row in range(n)])
+  found = []
+  for own in said:
+    unlike = np.flatnonzero((said != own).any(axis=1))
+    if not len(unlike):
+      raise ValueError("caption_scores ranks a caption among others, and all captions say the same; allow more attributes")
+    found.append(rng.choice(unlike, number, replace=len(unlike) < number))
+  return np.stack(found)
