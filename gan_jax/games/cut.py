@@ -37,7 +37,7 @@ def patch_nce(query: Array, key: Array, temperature: float = 0.07) -> Array:
 
   Park et al., 2020 (arXiv:2007.15651), eq. 3. query, key: `[B, S, F]`, rows of length 1. Where all patches look alike it is log S; at best 0.
 
-  >>> float(patch_nce(jnp.eye(2)[None], jnp.eye(2)[None], temperature=1.0).round(4))  # log(1 + 1 / e)
+  >>> round(float(patch_nce(jnp.eye(2)[None], jnp.eye(2)[None], temperature=1.0)), 4)  # log(1 + 1 / e)
   0.3133
   """
   logits = jnp.einsum("bif,bjf->bij", query, key) / temperature
