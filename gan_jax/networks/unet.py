@@ -113,9 +113,10 @@ def unet_generator(
     out: (height, width, channels) of the images, and so height and width of the condition.
     features: maps on the way down; each halves, and rounds up.
     strides: by how much each divides, 2 where none are given. A first one of 1 works at full size as well, where outlines of one pixel are.
+    kernel: side of the kernels; even ones, for odd ones of stride 2 overlap unevenly on the way up and draw chequers.
     norm: "instance", or None for convolutions alone. It hides from all but the first maps how bright an image is, and at 2 x 2 pixels most of the
       rest: of small images, and where answers go on with given colours (inpainting), take None.
-    activation, final, kernel, kernel_init, init_scale, dtype: as `dcgan_generator`.
+    activation, final, kernel_init, init_scale, dtype: as `dcgan_generator`.
 
   Raises:
     ValueError: `out` is no shape of an image, no features, strides of another number, or a condition that is no image of that height and width.
