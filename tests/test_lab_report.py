@@ -391,3 +391,16 @@ def test_terminal_table_is_ascii_in_a_pipe_and_fits_a_narrow_terminal(summary):
     shown = console.file.getvalue()
     assert "FAILED" in shown and max(len(line.rstrip()) for line in shown.splitlines()) <= width
     assert "5.00 (0.71)" in shown  # the modes are the last column to go
+
+
+def test_headline_of_tasks_has_the_floor_beside_the_answer():
+  names = [
+    "psnr_bicubic_ref_n500", "psnr_ref_n500", "answer_vertex_px_ref_n500", "answer_vertex_px_mean_ref_n500", "hole_error_large_fill_ref_n500",
+    "hole_error_fill_ref_n500", "hole_error_ref_n500", "balanced_accuracy_plain_s300", "balanced_accuracy_flips_s300", "balanced_accuracy_s300",
+  ]  # fmt: skip
+  summary = {"arms": {"a": {f"raw/{name}": {} for name in names}}, "perfect": {}}
+  assert [(name, heading) for name, heading, _ in tables.headline(summary, "raw")] == [
+    ("psnr_ref_n500", "PSNR"), ("psnr_bicubic_ref_n500", "PSNR bicubic"), ("hole_error_ref_n500", "hole error"),
+    ("hole_error_fill_ref_n500", "hole error fill"), ("answer_vertex_px_ref_n500", "corners"), ("balanced_accuracy_s300", "accuracy"),
+    ("balanced_accuracy_plain_s300", "accuracy plain"),
+  ]  # fmt: skip

@@ -48,6 +48,8 @@ class _Column(NamedTuple):
   cell: Callable[[str], Cell]  # of an arm
 
 
+FLOOR = r"(?:_(copy|nearest|bicubic|fill|noise))?(?:_ref)?_n\d+"  # what a task's metric ends in: a floor beside it has its name there
+READ = r"(?:answer_|kept_)?"  # what the verifier read: off samples, off answers, off translations beside what was given
 # Metrics worth the first table, in this order: (pattern of the name, heading, meaning). The rest is in the last table.
 HEADLINE: list[tuple[str, str, str]] = [
   (r"modes_t_?1", "modes t=1", "modes with at least one high-quality sample"),
@@ -62,6 +64,17 @@ HEADLINE: list[tuple[str, str, str]] = [
   (r"tvd", "TVD", "½ Σ |p̂ − p| over the modes"),
   (r"minority(_mass)?_ratio", "minority", "mass of the rare modes over what the training law gives them; 1 is right"),
   (r"w1(_.*)?|wasserstein_?1", "W1", "Wasserstein-1 distance to real samples; the perfect row is real against real"),
+  (rf"psnr{FLOOR}", "PSNR {0}", "peak signal-to-noise ratio to the data's own answer, dB; a second column is a floor that has learnt nothing"),
+  (rf"ssim{FLOOR}", "SSIM {0}", "structural similarity to the data's own answer"),
+  (rf"hole_error{FLOOR}", "hole error {0}", "mean absolute error in the hole, 0 ... 255"),
+  (rf"{READ}triangle_ok{FLOOR}", "valid {0}", "share in which the verifier finds a triangle"),
+  (rf"{READ}vertex_px{FLOOR}", "corners {0}", "pixels from the corners of the true triangle, median"),
+  (rf"{READ}miou{FLOOR}", "IoU {0}", "intersection over union with the true triangle's mask, mean"),
+  (rf"{READ}all_five{FLOOR}", "all five {0}", "share with all five attributes right"),
+  (r"(?:caption_)?r_precision_ref_n\d+", "R-precision", "share whose caption is the best among those that say something else"),
+  (rf"alpha_iou{FLOOR}", "mask IoU", "intersection over union of the learned mask and the triangle that the verifier finds"),
+  (r"balanced_accuracy(?:_(plain|oversampled|oracle))?_s\d+", "accuracy {0}", "balanced, of a classifier that the generated images teach, too"),
+  (r"gap_closed_s\d+", "gap closed", "of the accuracy between plain and oracle; 1 is as good as real images"),
 ]
 
 # How the second half of training went (`metrics.monitor.second_half`); in the table of the way there alone.
@@ -283,7 +296,7 @@ def headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, s
       match = re.fullmatch(pattern, name)
       if match:
         groups = [group or "" for group in match.groups()]
-        found.append((name, heading.format(*groups), meaning.format(*groups)))
+        found.append((name, heading.format(*groups).strip(), meaning.format(*groups)))
   return found or [(name, name, "") for name in sorted(present)[:6]]
 
 
