@@ -13,8 +13,8 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) and pix2pixHD (Wang
 
   gan-jax run --config=experiments/triangles_segmentation.py --workdir=runs/triangles_segmentation               3 seeds, 4 arms: wants a GPU
   gan-jax run --config=experiments/triangles_segmentation.py:cpu --workdir=runs/triangles_segmentation_cpu       maps 8 32 64 64, Adam 2e-3, batch
-              8, 3,000 rounds, average .99, 2 arms, 1 seed
-  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 375 rounds
+              8, 20,000 rounds, average .99, 2 arms, 1 seed
+  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 1,250 rounds
 """
 
 from _translation import paired
@@ -30,6 +30,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"name": "triangles", "size": 32, "condition": "segmentation"},
     {"triangle_answers": scores, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
-    cpu=("l1", "relativistic"),
-    rounds=3000,
+    cpu=("l1", "pix2pix"),
+    rounds=20_000,
   )
