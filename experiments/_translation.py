@@ -32,7 +32,7 @@ def paired(
   arg: str | None, question: str, data: Mapping[str, Any], metrics: Mapping[str, Any], *, prior: Mapping[str, Any], cpu: Sequence[str],
   rounds: int, arms: Mapping[str, Any] = ARMS,
 ) -> ConfigDict:  # fmt: skip
-  """A U-Net against patches, over the arms. The form cpu has narrow players, those arms and so many rounds; quick has an eighth of the rounds, at most 1,250."""
+  """A U-Net against patches, over the arms. The form cpu has narrow players, those arms and so many rounds; quick an eighth of them, up to 1,250."""
   if arg not in (None, "cpu", "quick"):
     raise ValueError(f"no form {arg!r} of this experiment; use cpu or quick")
   small = arg is not None
