@@ -63,7 +63,8 @@ def summarise(run: Run) -> dict[str, Any]:
       name: {"seeds": sorted(by_seed), **statistics.summarise([by_seed[seed] for seed in sorted(by_seed)])}
       for name, by_seed in sorted(run.values.get(arm, {}).items())
     }
-    metrics |= _curve_metrics(run.curves(arm), run) | _late(run.logs.get(arm, {}))
+    gave_up = {int(seed) for seed in run.status.get(arm, {}).get("failed_seeds") or {}}
+    metrics |= _curve_metrics(run.curves(arm), run) | _late({seed: log for seed, log in run.logs.get(arm, {}).items() if seed not in gave_up})
     summary["arms"][arm] = metrics
     summary["info"][arm] = _info(run, arm, seeds, metrics, summary)
   set_baselines(summary, {arm: baseline for arm in run.arms})
@@ -202,7 +203,7 @@ def _curve_metrics(curves: Mapping[int, tuple[np.ndarray, np.ndarray]], run: Run
 
 
 def _late(logs: Mapping[int, Log]) -> dict[str, Any]:
-  """How the second half of training went, of the seeds whose log says it."""
+  """How the second half of training went, of the seeds whose log says it. A seed that gave up stands still: it has none."""
   found = {seed: second_half(log) for seed, log in logs.items()}
   names = [name for name in LATE if any(name in values for values in found.values())]
   seeds = {name: [seed for seed in sorted(found) if name in found[seed]] for name in names}
