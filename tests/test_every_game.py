@@ -59,7 +59,7 @@ def test_seeds_are_an_axis(name):
   ))  # fmt: skip
   both = jit(jax.vmap(build(GAMES[name]()).step))(states, batches, jax.random.wrap_key_data(keys))
   for seed in (0, 1):
-    agree(jax.tree.map(lambda x: x[seed], both), first_round(name, seed))
+    agree(jax.tree.map(lambda x: x[seed], both), first_round(name, seed), rtol=3e-5)  # 1.8e-5 with jax 0.10.0, whose vmapped products sum otherwise
 
 
 @every_game
