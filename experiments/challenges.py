@@ -45,7 +45,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "discriminator_terms": {},
     "generator_terms": {},
     "view": {},
-    "transforms": {},
+    "transforms": {"gradient_norms": {}},
     "game": {"name": "gan"},
     "evaluation": {"num_samples": 2500, "thresholds": (1,), "every": 50, "monitor_samples": 1000, "distances": True},
   }  # fmt: skip

@@ -86,6 +86,7 @@ class Game(NamedTuple):
   `end(state)` is what happens after the last turn of a round, to all players at once; `state.step` then counts the rounds played.
   `judge(state, examples, batch)` is what D says of examples at evaluation, its output and its features `[n, F]`; None where it sees no single ones.
   `patience` is after how many turns in a row that were not finite nobody moves any more; None: turns are taken whatever they hold.
+  `gradient_norms` logs the norm of every move's gradient.
   """
 
   players: Mapping[str, Player]
@@ -97,6 +98,7 @@ class Game(NamedTuple):
   end: Callable[[GanState], GanState] = keep
   judge: Callable[[GanState, Array, Batch], tuple[Array, Array]] | None = None
   patience: int | None = None
+  gradient_norms: bool = False
 
 
 class Algorithm(NamedTuple):
@@ -175,7 +177,8 @@ def take_turn(game: Game, names: tuple[str, ...], state: GanState, batch: Batch,
     loss = player.parts[part] if part else player.loss
     (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(state.params[name], state, batch, key)
     grads, model_state, logs = mean_over((grads, aux.model_state, {"loss": value, **aux.metrics}), game.axis_name)
-    logs["gradient_norm"] = optax.tree.norm(grads)
+    if game.gradient_norms:
+      logs["gradient_norm"] = optax.tree.norm(grads)
     start = state.opt_state[name] if aux.opt_state is None else aux.opt_state
     updates, opt_state = player.optimizer.update(grads, start, state.params[name])
     params = optax.apply_updates(state.params[name], updates)

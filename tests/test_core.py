@@ -28,9 +28,9 @@ def test_alternating_and_simultaneous_play_in_closed_form():
   )
 
 
-def test_the_norm_of_the_gradient_is_logged():
+def test_the_norm_of_the_gradient_is_logged_where_it_is_asked_for():
   """The bilinear game's slopes are A y for the one and -A x for the other, who has moved by then."""
-  _, metrics = build(bilinear()).step(play(bilinear())[0], ROW, jax.random.key(0))
+  _, metrics = build(transforms.gradient_norms(bilinear())).step(play(bilinear())[0], ROW, jax.random.key(0))
   wanted = {"discriminator": abs(A * X), "generator": abs(A * (Y + RATE * A * X))}
   assert {name: float(metrics[f"{name}/gradient_norm"]) for name in wanted} == pytest.approx(wanted, rel=1e-6)
 

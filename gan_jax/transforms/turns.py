@@ -46,6 +46,14 @@ def skip_not_finite(game: Game, patience: int = 8) -> Game:
   return game._replace(patience=patience)
 
 
+def gradient_norms(game: Game) -> Game:
+  """Logs "PLAYER/gradient_norm" of every move: the Euclidean norm of the gradient of the player's loss in its own parameters, before the optimiser.
+
+  A vanished gradient is near 0 while the samples are wrong. The play is the same; its last bits are not (XLA fuses, and rounds, elsewhere).
+  """
+  return game._replace(gradient_norms=True)
+
+
 def find_player(game: Game, name: str) -> Player:
   if name not in game.players:
     raise ValueError(f"no player {name!r} in this game; players: {', '.join(game.players)}")
@@ -56,4 +64,4 @@ def with_losses(game: Game, losses: dict) -> Game:
   return game._replace(players={name: p._replace(loss=losses.get(name, p.loss)) for name, p in game.players.items()})
 
 
-__all__ = ["repeat", "shared_noise", "simultaneous", "skip_not_finite"]
+__all__ = ["gradient_norms", "repeat", "shared_noise", "simultaneous", "skip_not_finite"]
