@@ -103,7 +103,7 @@ def make_run(
         "parameters": {"generator": 20_098, "discriminator": 17_025},
         "samples_seen": 192_000,
         "seconds_per_seed_round": 1e-4 if arm == "vanilla" else 1.5e-4,
-        "compile_seconds": 3.1,
+        "seconds": {"compile": 3.1},
         "warnings": [],
       },
     )
@@ -270,7 +270,7 @@ def test_torn_last_line_of_the_monitor_is_skipped_and_a_repeated_step_counts_onc
   rows = [(100, 3), (200, 5), (200, 8)]
   lines = [json.dumps({"step": step, "seed": 0, "weights": "raw", "modes": modes}) for step, modes in rows]
   path.write_text("\n".join(lines) + '\n{"step": 300, "seed": 0, "mod')
-  steps, modes = results.read_curves(path)[0]
+  steps, modes = results.read_log(path)[0]["modes"]
   assert steps.tolist() == [100, 200] and modes.tolist() == [3, 8]
 
 

@@ -67,7 +67,7 @@ def _status(folder: Path, trained: stored.Trained, *, asked: bool) -> dict[str, 
   done = asked or trained.step >= configs.as_dict(trained.config)["num_steps"]
   own = {"status": "done" if done else "unfinished", "step": trained.step, "num_steps": trained.config.num_steps, "seeds": list(trained.seeds)}
   seen = trained.step * trained.experiment.round_size
-  kept = {key: held[key] for key in ("parameters", "seconds_per_seed_round", "compile_seconds", "warnings", "failed_seeds") if key in held}
+  kept = {key: held[key] for key in ("parameters", "seconds_per_seed_round", "seconds", "warnings", "failed_seeds") if key in held}
   return {"arm": trained.name, **own, "samples_seen": seen, **kept}
 
 

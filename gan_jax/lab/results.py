@@ -105,11 +105,6 @@ def _rows(path: Path, file: TextIO) -> Iterator[dict[str, str]]:
 Log = dict[str, tuple[np.ndarray, np.ndarray]]  # column -> (steps, values)
 
 
-def read_curves(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-  """The modes of the raw weights over time, seed -> (steps, modes)."""
-  return {seed: log["modes"] for seed, log in read_log(path).items() if "modes" in log}
-
-
 def read_log(path: Path) -> dict[int, Log]:
   """The columns of metrics.jsonl that hold numbers, of the raw weights: seed -> column -> (steps, values).
 

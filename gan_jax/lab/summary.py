@@ -148,7 +148,7 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
     "rounds": status.get("step", last),
     "num_steps": status.get("num_steps", run.config.get("config", {}).get("num_steps")),
     "cost_per_round": status.get("seconds_per_seed_round"),
-    "compile_seconds": status.get("compile_seconds"),
+    "compile_seconds": (status.get("seconds") or {}).get("compile"),
     "seeds": evaluated,
     "missing_seeds": [seed for seed in seeds if seed not in evaluated],
     "failed_seeds": status.get("failed_seeds") or {},

@@ -134,7 +134,7 @@ def train_arm(
     totals, keys_there = layout.place(tree["totals"]), layout.place(_own(keys))
     costs: list[float] = []
     noted: set[int] = set()  # seeds that have been told to have skipped turns
-    timed, begun, compile_seconds, piece, played, last_save = _now(step), step, 0.0, 1, 0, time.monotonic()
+    timed, begun, piece, played, last_save = _now(step), step, 1, 0, time.monotonic()
 
     def between() -> None:
       """The device has played a piece: check what is due, save, and stop if asked to. All processes do the same."""
@@ -187,10 +187,9 @@ def train_arm(
     coming = feeds(data, layout, keys["data"], range(step, num_steps), every, experiment.round_size)
     for feed, rounds in goodput.waiting("data", _waited(coming, stopped)):
       if not played:  # no round at all: compiles
-        start = time.perf_counter()
         with goodput.on("compile"):
           states, totals = jax.block_until_ready(compiled.advance(states, totals, keys_there, feed, np.int32(0)))
-        compile_seconds, timed = time.perf_counter() - start, _now(step)
+        timed = _now(step)
       end = step + rounds
       while step < end:
         if played:  # streamed examples come in while the device is busy, but no more than one piece waits for it
@@ -218,8 +217,7 @@ def train_arm(
     "arm": name, "status": "done", "step": step, "num_steps": num_steps, "seeds": list(seeds),
     "parameters": {player: int(sum(x.size for x in jax.tree.leaves(p)) // len(seeds)) for player, p in here.params.items()},
     "samples_seen": num_steps * experiment.round_size,
-    "seconds_per_seed_round": float(np.median(costs)) if costs else None, "compile_seconds": compile_seconds,
-    "seconds": goodput.total,
+    "seconds_per_seed_round": float(np.median(costs)) if costs else None, "seconds": goodput.total,
     "warnings": watch.warnings + [f"seed {seed}: {note}" for seed, note in notes.items()],
     "failed_seeds": {str(seed): why for seed, why in given_up.items()},
     "strategy": layout.strategy, "devices": layout.num_devices, "processes": jax.process_count(), "seeds_by": compiled.seeds,

@@ -11,6 +11,7 @@ from gan_jax.calls import on_axis
 from gan_jax.networks import settings
 from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.normalization import Norm
+from gan_jax.networks.resampling import enlarge
 
 
 class Generator(nn.Module):
@@ -24,6 +25,7 @@ class Generator(nn.Module):
   final: Callable[[Array], Array]
   kernel_init: nn.initializers.Initializer
   norm: str | None
+  upsampling: str
   dtype: str | None
 
   @nn.compact
@@ -43,7 +45,11 @@ class Generator(nn.Module):
     for number in reversed(range(len(self.features))):
       level = levels[number]
       width, size = self.features[number - 1] if number else self.out[2], (level.shape[1], level.shape[2])
-      x = ConvTranspose(width, self.kernel, self.strides[number], size, **settled)(self.activation(x))
+      x, stride = self.activation(x), self.strides[number]
+      if self.upsampling == "nearest":
+        x = Conv(width, self.kernel, **settled)(enlarge(x, stride)[:, : size[0], : size[1]])
+      else:
+        x = ConvTranspose(width, self.kernel, stride, size, **settled)(x)
       if number == 1:
         self.sow("intermediates", "features", x)
       if number:
@@ -101,6 +107,7 @@ def unet_generator(
   kernel_init: str = "glorot_normal",
   init_scale: float | None = None,
   norm: Literal["instance"] | None = "instance",
+  upsampling: Literal["transposed", "nearest"] = "transposed",
   dtype: str | None = None,
 ) -> Generator:
   """Halves an image with each convolution and doubles it again, every size beside what it was: `(z [B, Z], [B, H, W, C]) -> [B, H, W, C']`.
@@ -132,6 +139,7 @@ def unet_generator(
     final=settings.function(final),
     kernel_init=settings.initializer(kernel_init, init_scale),
     norm=norm,
+    upsampling=upsampling,
     dtype=dtype,
   )
 
