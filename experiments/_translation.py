@@ -6,7 +6,7 @@ from typing import Any
 from _arms import pick
 from ml_collections import ConfigDict
 
-NOISE = {"weight": 10.0, "sigma": 0.1}
+SMOOTH = {"gamma": 0.004}  # small, for it is of the sum over patches
 ARMS = {
   # Adam minds ratios alone: with so much of the one G no longer hears D, which is the smallest there is.
   "l1": {
@@ -18,11 +18,11 @@ ARMS = {
     "discriminator.name": "multiscale_discriminator",
     "objective": {"name": "least_squares"}, "generator_terms.reconstruction": None, "generator_terms.layer_matching.weight": 10.0,
   },
-  # No target: the real and the fake image of a pair have one condition, and D is smooth under noise of .1.
+  # No target: the real and the fake image of a pair have one condition.
   "relativistic": {
     "objective": {"name": "relativistic_paired"}, "generator_terms.reconstruction": None,
     "discriminator.name": "multiscale_discriminator",
-    "discriminator_terms.approximate_r1": NOISE, "discriminator_terms.approximate_r2": NOISE,
+    "discriminator_terms.r1": SMOOTH, "discriminator_terms.r2": SMOOTH,
     "optimizers.generator.b1": 0.0, "optimizers.generator.b2": 0.99, "optimizers.discriminator.b1": 0.0, "optimizers.discriminator.b2": 0.99,
   },
 }  # fmt: skip
@@ -48,7 +48,7 @@ def paired(
     "data": dict(data),
     "generator": {
       "name": "unet_generator", "features": (8, 32, 64, 64) if small else (32, 64, 128, 128), "strides": (1, 2, 2, 2),
-      "norm": None, "kernel_init": "he_normal",
+      "norm": None, "kernel_init": "he_normal", **({"kernel": 3, "upsampling": "nearest"} if small else {}),
     },
     "discriminator": {"name": "patch_discriminator", "features": (32, 64), "strides": (2, 2), "norm": None, "kernel_init": "he_normal"},
     "objective": {"name": "non_saturating"},

@@ -7,13 +7,13 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) and pix2pixHD (Wang
               scales and shifts its maps; D patches of 22 pixels, 4x4 convolutions of stride 2 with 32 and 64 maps, the condition beside the image;
               Adam 2e-4 (.5, .999), down to 0 by a cosine; batch 32; 20,000 rounds; average .999
   arms        L1 alone; L1 * 100 with the non-saturating game (pix2pix); least squares on two scales with layers matched (pix2pixHD); relativistic
-              pairs on two scales without any target, D smooth under noise (approximate R1 and R2), Adam (0, .99)
+              pairs on two scales without any target, R1 + R2, Adam (0, .99)
   evaluation  500 maps of the test split: PSNR, SSIM, and what the verifier reads: triangles, corners (pixels from the true ones), masks, attributes;
               the mean difference of 5 answers to one map
 
   gan-jax run --config=experiments/triangles_segmentation.py --workdir=runs/triangles_segmentation               3 seeds, 4 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_segmentation.py:cpu --workdir=runs/triangles_segmentation_cpu       maps 8 32 64 64, Adam 2e-3, batch
-              8, 20,000 rounds, average .99, 2 arms, 1 seed
+  gan-jax run --config=experiments/triangles_segmentation.py:cpu --workdir=runs/triangles_segmentation_cpu       maps 8 32 64 64, 3x3
+              and nearest pixels up, Adam 2e-3, batch 8, 20,000 rounds, average .99, 2 arms, 1 seed
   gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 1,250 rounds
 """
 
@@ -30,6 +30,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"name": "triangles", "size": 32, "condition": "segmentation"},
     {"triangle_answers": scores, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
-    cpu=("l1", "pix2pix"),
+    cpu=("l1", "relativistic"),
     rounds=20_000,
   )

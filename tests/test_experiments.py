@@ -26,6 +26,7 @@ TRAINED = {  # experiments on images -> the arm that is trained here
   "cifar10": "vanilla",
 }
 LIKE = {"smnist_h": "smnist_q", "mnist_u10": "mnist_u3"}  # the same programs but for sizes, so not compiled
+LARGE = ("smnist_dcgan", "smnist_r3", "mnist_u3", "fashion_mnist")  # half a minute of compilation each: traced, and with the slow tests trained
 # A test set is as real as a training set and a sixth of its size; a classifier that reads most of it will do.
 CHEAP = ["data.of.split=test", "data.classifier_steps=60", "data.minimum_accuracy=0.5"]
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}  # three to five times as quick
@@ -95,18 +96,26 @@ def test_every_experiment_on_images_is_trained_here():
   assert on_images == {*TRAINED, *LIKE}
 
 
-@pytest.mark.parametrize("name", [*TRAINED, *LIKE])
-def test_quick_forms_train_on_real_data(name, request):
-  """Two rounds of an arm, samples of the averaged weights, and the form's own evaluation of them."""
+def quick(name: str, request) -> tuple[config.Resolved, resolve.Experiment]:
+  """The quick form of an arm on real data, traced down to the shapes of a round."""
   arm = TRAINED[LIKE.get(name, name)]
   cheap = CHEAP if name not in ("stacked_digits_conv", "cifar10") else []
   resolved = load(name, "quick", "evaluation.num_samples=1000", *real_data(name, request), *cheap, arms=arm)
-  data, game, size, *_, measures = resolve.build_all(resolved)[arm]  # traced down to the shapes of a round
-  real = data.sample(jax.random.key(0), 8)["image"]
-  assert real.shape[1:] == data.shape and float(abs(real).max()) == 1.0
-  if name in LIKE:
-    return
+  experiment = resolve.build_all(resolved)[arm]
+  real = experiment.data.sample(jax.random.key(0), 8)["image"]
+  assert real.shape[1:] == experiment.data.shape and float(abs(real).max()) == 1.0
+  return resolved, experiment
 
+
+@pytest.mark.parametrize("name", [*LIKE, *LARGE])
+def test_quick_forms_fit_real_data(name, request):
+  quick(name, request)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in TRAINED])
+def test_quick_forms_train_on_real_data(name, request):
+  """Two rounds of an arm, samples of the averaged weights, and the form's own evaluation of them."""
+  resolved, (data, game, size, *_, measures) = quick(name, request)
   algorithm, key = build(game), jax.random.key(1)
 
   batch = lambda table, number: data.draw(table, jax.random.fold_in(key, number), size)

@@ -77,6 +77,18 @@ def test_unet_of_full_size_against_flax_layers():
   np.testing.assert_allclose(apply(module, variables, NO_LATENT, image), np.tanh(out), rtol=1e-4, atol=1e-5)
 
 
+def test_unet_of_nearest_pixels_against_flax_layers():
+  module = networks.unet_generator((5, 6, 2), (3, 4), strides=(1, 2), kernel=3, norm=None, activation="relu", upsampling="nearest")
+  image = normal(0, 2, 5, 6, 1)  # an odd side: 5 -> 3 -> the first 5 of 6
+  variables = moved(module, NO_LATENT, image)
+  conv = lambda x, number, width, stride=1: nn.Conv(width, (3, 3), stride).apply({"params": variables["params"][f"Conv_{number}"]}, x)
+  first = conv(image, 0, 3)
+  inner = nn.relu(conv(nn.relu(first), 1, 4, 2))
+  back = conv(inner.repeat(2, axis=1).repeat(2, axis=2)[:, :5], 2, 3)
+  wanted = np.tanh(conv(nn.relu(np.concatenate([back, first], axis=-1)), 3, 2))
+  np.testing.assert_allclose(apply(module, variables, NO_LATENT, image), wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_unet_makes_uneven_sizes_and_the_papers():
   odd, x = networks.unet_generator((28, 30, 1), (4, 4, 4)), jnp.zeros((2, 28, 30, 1))
   made = jax.eval_shape(lambda: odd.apply(odd.init(jax.random.key(0), NO_LATENT, x, train=True), NO_LATENT, x, train=True))
@@ -166,6 +178,7 @@ def test_superresolution_starts_as_bicubic_and_takes_any_size(upsampling):
     (lambda: networks.superresolution_generator(2, upsampling="linear"), "upsampling is 'linear'"),
     (lambda: networks.unet_generator((8, 8, 1), ()), "needs features"),
     (lambda: networks.unet_generator((8, 8, 1), (4, 4), strides=(2,)), "has 2 features and 1 strides"),
+    (lambda: networks.unet_generator((8, 8, 1), (4, 4), upsampling="bilinear"), "no upsampling 'bilinear'"),
     (lambda: networks.multiscale_discriminator(scales=0), "scales is 0"),
     (lambda: networks.patch_discriminator((4, 4), strides=(2,)), "has 2 features and 1 strides"),
     (lambda: _shape(networks.unet_generator((8, 8, 1), (4,)), jnp.zeros((2, 4, 4, 1))), "makes 8 x 8 pixels of as many, not of 4 x 4"),

@@ -120,16 +120,20 @@ def unet_generator(
     out: (height, width, channels) of the images, and so height and width of the condition.
     features: maps on the way down; each halves, and rounds up.
     strides: by how much each divides, 2 where none are given. A first one of 1 works at full size as well, where outlines of one pixel are.
-    kernel: side of the kernels; even ones, for odd ones of stride 2 overlap unevenly on the way up and draw chequers.
+    kernel: side of the kernels; even ones, for odd transposed ones of stride 2 overlap unevenly and draw chequers.
     norm: "instance", or None for convolutions alone. It hides from all but the first maps how bright an image is, and at 2 x 2 pixels most of the
       rest: of small images, and where answers go on with given colours (inpainting), take None.
+    upsampling: "transposed" convolutions, pix2pix's, or "nearest" pixels and then a convolution, which lays no chequers whatever its kernel
+      (Odena et al., 2016, doi:10.23915/distill.00003) and costs more: at the larger size.
     activation, final, kernel_init, init_scale, dtype: as `dcgan_generator`.
 
   Raises:
-    ValueError: `out` is no shape of an image, no features, strides of another number, or a condition that is no image of that height and width.
+    ValueError: `out` is no shape of an image, no features, strides of another number, another upsampling, or a condition that is no image of that height and width.
   """
   if not features:
     raise ValueError("unet_generator needs features, one for each halving")
+  if upsampling not in ("transposed", "nearest"):
+    raise ValueError(f'unet_generator has no upsampling {upsampling!r}; use "transposed" or "nearest"')
   return Generator(
     out=settings.image_shape(out, "unet_generator"),
     features=tuple(features),
