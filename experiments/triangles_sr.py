@@ -8,8 +8,8 @@ Our own card: the residual network of SRGAN (Ledig et al., 2017, arXiv:1609.0480
   evaluation  500 images of the test split: PSNR, SSIM, PSNR of the answer made small again, and what the verifier reads, beside bicubic enlargement
 
   gan-jax run --config=experiments/triangles_sr.py --workdir=runs/triangles_sr               3 seeds, 4 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_sr.py:cpu --workdir=runs/triangles_sr_cpu       4 blocks of 16 maps, Adam 2e-3, batch 8, 10,000 rounds,
-              average .99, 3 arms, 1 seed
+  gan-jax run --config=experiments/triangles_sr.py:cpu --workdir=runs/triangles_sr_cpu       6 blocks of 32 maps, Adam 2e-3, batch 8, 12,000 rounds,
+              average .99, 2 arms, 1 seed
   gan-jax run --config=experiments/triangles_sr.py:quick --workdir=runs/triangles_sr_quick   the same, 1,250 rounds
 """
 
@@ -25,9 +25,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"name": "triangles", "size": 32, "condition": "lowres"},
     {"psnr": scores, "ssim": scores, "consistency": scores, "triangle_answers": scores},
     prior={"name": "nothing"},
-    cpu=("l1", "pix2pix", "pix2pixhd"),
-    rounds=10_000,
+    cpu=("l1", "pix2pix"),
+    rounds=12_000,
   )
-  small = {"features": 32, "blocks": 8} if arg is None else {"features": 16, "blocks": 4}
+  small = {"features": 32, "blocks": 8} if arg is None else {"features": 32, "blocks": 6}
   config.generator = {"name": "superresolution_generator", "factor": 4, **small}
   return config
