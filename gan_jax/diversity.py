@@ -25,12 +25,13 @@ def feature_matching(weight: float) -> Term:
 def mode_seeking(weight: float) -> Term:
   """weight / (mean |G(z1) - G(z2)| / mean |z1 - z2| + 1e-5), a ratio of batch means of absolute differences.
 
-  Mao et al., 2019 (MSGAN, arXiv:1903.05628), eq. 4. The pairs are neighbouring rows of the batch, so both members meet the adversarial loss.
-  Without a condition to respect, it rewards any spread of the outputs.
+  Mao et al., 2019 (MSGAN, arXiv:1903.05628), eq. 4. Without conditions the pairs are neighbouring rows of the batch, both of which meet the
+  adversarial loss, and any spread of the outputs is rewarded. With conditions each row is made once more, of its neighbour's latent: a pair has one
+  condition, which therefore pays for nothing, and costs one more forward of G.
   """
 
   def term(play: Play) -> Array:
-    (z1, z2), (x1, x2) = _pairs(play.latent), _pairs(play.generate(play.latent))
+    z1, z2, x1, x2 = _two_answers(play)
     ratio = play.mean(jnp.abs(x1 - x2)) / play.mean(jnp.abs(z1 - z2))
     return weight / (ratio + 1e-5)
 
@@ -38,14 +39,14 @@ def mode_seeking(weight: float) -> Term:
 
 
 def dsgan(weight: float, limit: float = jnp.inf) -> Term:
-  """-weight * E min(|G(z1) - G(z2)|_1 / (|z1 - z2|_1 + 1e-5), limit), the second output held constant.
+  """-weight * E min(|G(z1) - G(z2)|_1 / (|z1 - z2|_1 + 1e-5), limit), the second output held constant. Pairs as in `mode_seeking`.
 
   Yang et al., 2019 (arXiv:1901.09024), eq. 4. Where the released code differs, this is the paper's: the code clamps the negative value, which
   makes its limit a no-op, and divides each norm by its number of coordinates (so its weight w is w * dim z / dim x here).
   """
 
   def term(play: Play) -> Array:
-    (z1, z2), (x1, x2) = _pairs(play.latent), _pairs(play.generate(play.latent))
+    z1, z2, x1, x2 = _two_answers(play)
     ratio = _l1(x1 - jax.lax.stop_gradient(x2)) / (_l1(z1 - z2) + 1e-5)
     return -weight * jnp.minimum(ratio, limit).mean()
 
@@ -185,6 +186,18 @@ def _polar_jvp(primals, tangents):
 def _normalised(features: Array) -> Array:
   centred = features - features.mean(axis=0)
   return centred * jax.lax.rsqrt(jnp.square(centred).sum(axis=1, keepdims=True) + 1e-12)
+
+
+def _two_answers(play: Play) -> tuple[Array, Array, Array, Array]:
+  """Latents and outputs (z1, z2, G(z1), G(z2)), pair by pair with one condition.
+
+  Without conditions the pairs are neighbours in the batch, and nothing is computed twice. With them every row meets its neighbour's latent too.
+  """
+  first, second = _pairs(play.latent)
+  if play.condition is None:
+    return first, second, *_pairs(play.generate(play.latent))
+  other = jnp.stack([second, first], axis=1).reshape(play.latent.shape)
+  return play.latent, other, play.generate(play.latent), play.generate(other)
 
 
 def _pairs(x: Array) -> tuple[Array, Array]:

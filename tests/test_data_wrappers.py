@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax import metrics
-from gan_jax.data import hidden_class, labelled, long_tail, minority, ring, sklearn_digits, stacked, triangles, wrappers
+from gan_jax.data import hidden_class, hole, labelled, long_tail, lowres, minority, ring, sklearn_digits, stacked, triangles, unpaired, wrappers
 from gan_jax.data.base import LEVELS
 from gan_jax.data.image_sets import conditioned
 from gan_jax.data.sources import memory
@@ -217,6 +217,11 @@ def test_wrappers_nest_in_a_stack(digits, read):
   np.testing.assert_allclose(data.modes.probabilities.reshape(10, 10, 10).sum((0, 2)), tail.modes.probabilities)
 
 
+def twins():
+  """Two classes of one and the same image, one of them rare."""
+  return conditioned("twins", memory(np.zeros((400, 8, 8), np.uint8), np.arange(400) // 390, classes=("a", "b")), where="twins")
+
+
 def test_a_perfect_sampler_scores_its_row(digits):
   data = minority(digits, weights={"0": 0.1, "1": 0.1}, **SETTINGS)
   perfect = metrics.perfect(data, 2000, distances=False)
@@ -226,9 +231,28 @@ def test_a_perfect_sampler_scores_its_row(digits):
     assert np.mean(values) == pytest.approx(perfect[name], abs=4 * np.std(values) / np.sqrt(20) + 1e-9), name
 
 
+def test_classes_that_are_conditions_are_renumbered():
+  """Of triangles the class is the column "condition" alone."""
+  settings = {"condition": "class", "label": ("type",), "num_images": 120, "only": {"size": ("large",), "texture": ("plain",)}}
+  whole = triangles(16, **settings)
+  data = minority(whole, classes=whole.rows.source.classes[:1:-1], weights={}, minimum_accuracy=0.0, **SETTINGS)
+  assert data.num_classes == 2 and data.rows.source.classes == whole.rows.source.classes[3:1:-1]
+  batch = data.sample(jax.random.key(0), 64)
+  index = np.asarray(data.rows.index(jax.random.key(0), 64))
+  np.testing.assert_array_equal(np.asarray(batch["condition"]), data.rows.source.labels[index])
+  assert set(np.asarray(batch["condition"])) == {0, 1}
+
+
+def test_words_stay_with_captions():
+  said = triangles(16, condition="caption", modes=("type",), num_images=200, only={"size": ("large",), "texture": ("plain",)})
+  assert said.vocabulary and long_tail(said, ratio=0.5, minimum_accuracy=0.0).vocabulary == said.vocabulary
+  assert lowres(said).vocabulary == hole(said).vocabulary == unpaired(said, source=said).vocabulary == ()
+
+
 @pytest.mark.parametrize("build, message", [
   (lambda d: stacked(ring()), "labelled takes a finite set of images with labels; ring has none"),
   (lambda d: long_tail(conditioned("bare", memory(np.zeros((9, 8, 8), np.uint8)), where="")), "bare has none"),
+  (lambda d: labelled(twins(), minimum_accuracy=0.0, **SETTINGS), 'class "[ab]": the classifier reads none'),
   (lambda d: minority(long_tail(d, **SETTINGS), weights={}), "has modes already"),
   (lambda d: stacked(sklearn_digits(condition="label"), **SETTINGS), "without a condition"),
   (lambda d: stacked(d, triples=1000, **SETTINGS), "of the 1000 modes; draw more"),

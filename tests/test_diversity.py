@@ -39,6 +39,17 @@ def test_a_collapsed_generator_meets_the_largest_but_finite_penalty():
   assert float(slope(0.5)) == pytest.approx(-1 / 0.50001**2, rel=1e-4)
 
 
+def test_a_condition_pays_for_nothing():
+  """The two outputs of a pair have one condition: where G shows its condition alone, they are alike."""
+  told = jnp.asarray([[0.0], [5.0], [1.0], [7.0]])
+  deaf = play_of(latent=Z, generate=lambda z: told)._replace(condition=told)
+  assert float(diversity.mode_seeking(1.0)(deaf)) == pytest.approx(1e5, rel=1e-5) and float(diversity.dsgan(1.0)(deaf)) == 0
+  # G = c + z^2: rows meet their neighbour's latent, so differences are 1, 1, 4, 4 over 1, 1, 2, 2.
+  hears = play_of(latent=Z, generate=lambda z: told + jnp.square(z))._replace(condition=told)
+  assert float(diversity.mode_seeking(1.0)(hears)) == pytest.approx(1 / (5 / 3 + 1e-5), rel=1e-6)
+  assert float(diversity.dsgan(1.0)(hears)) == pytest.approx(-1.5, rel=1e-4)
+
+
 def test_dsgan_is_a_mean_of_ratios_up_to_its_limit():
   play = play_of(latent=Z, generate=square)  # ratios 1 and 2
   assert float(diversity.dsgan(8.0)(play)) == pytest.approx(-8 * 1.5, rel=1e-4)

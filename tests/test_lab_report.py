@@ -321,6 +321,8 @@ def test_unlike_runs_are_refused(tmp_path):
     "numbers of evaluation samples": make_run(tmp_path / "c", num_samples=2500),
     "perfect sampler": make_run(tmp_path / "d", perfect=PERFECT | {"tvd": 0.02}),
   }
+  open_ones = [make_run(tmp_path / name, perfect=PERFECT | {"hidden_px": math.nan}) for name in ("e", "f")]
+  reports.report(open_ones)  # what no sampler has is alike
   for what, other in others.items():
     with pytest.raises(UsageError, match=what):
       reports.report([first, other])

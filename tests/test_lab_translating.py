@@ -105,6 +105,10 @@ def test_translate_fills_holes_where_the_mask_is_white(tmp_path):
   translate(of, tmp_path / "in.png", tmp_path / "out.png", mask=tmp_path / "mask.png")
   wanted = np.asarray(of.answer(jax.random.key(0), given[None]))[0, ..., 0]
   np.testing.assert_allclose(read(tmp_path / "out.png"), np.clip((wanted + 1) * 127.5, 0, 255), atol=0.51)
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in.png").rename(tmp_path / "in/a.png")  # one mask for a folder
+  translate(of, tmp_path / "in", tmp_path / "out", mask=tmp_path / "mask.png")
+  assert (tmp_path / "out/a.png").read_bytes() == (tmp_path / "out.png").read_bytes()
 
 
 MAPS = Model("maps", (4, 4, 3), (4, 4, 6), "float32", (), lambda key, conditions: conditions[..., :3])
@@ -120,6 +124,8 @@ def test_maps_of_classes_are_grey_levels(tmp_path):
   Image.fromarray(classes).save(tmp_path / "map.png")
   with pytest.raises(GanJaxError, match="class 6 at column 2, row 1; maps have the classes 0 to 5"):
     translate(MAPS, tmp_path / "map.png", tmp_path / "out.png")
+  with pytest.raises(GanJaxError, match="maps of classes, which scaling would mix; leave --fit out"):
+    translate(MAPS, tmp_path / "map.png", tmp_path / "out.png", fit="crop")
   assert not (tmp_path / "out.png").exists()
 
 
@@ -133,6 +139,7 @@ REFUSED = {  # what is there -> (arguments, exit code, words)
   "two of a name": (["upscale", "{}/twice", "{}/out", "--model={lowres}"], 3, 'two pictures are called "a"'),
   "kind of file": (["upscale", "{}/grey.png", "{}/out.jpg", "--model={lowres}"], 2, "answers are written as PNG"),
   "no folder": (["upscale", "{}/grey.png", "{}/none/out.png", "--model={lowres}"], 7, "is no folder"),
+  "a file for a folder": (["upscale", "{}/small", "{}/grey.png/out", "--model={lowres}"], 7, "out: cannot be made: Not a directory"),
   "no mask": (["translate", "{}/grey.png", "{}/out.png", "--model={hole}"], 2, "say where they are, --mask=FILE"),
   "mask of another size": (["translate", "{}/eight.png", "{}/out.png", "--model={hole}", "--mask={}/grey.png"], 3, "4 x 4 pixels, and its picture"),
   "a mask for nothing": (["translate", "{}/grey.png", "{}/out.png", "--model={lowres}", "--mask={}/grey.png"], 2, "it fills no holes"),
@@ -151,7 +158,8 @@ REFUSED = {  # what is there -> (arguments, exit code, words)
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
   there = tmp_path_factory.mktemp("pictures")
-  for name, shape in {"grey": (4, 4), "eight": (8, 8), "wide": (3, 5), "colour": (4, 4, 3), "mixed/1": (4, 4), "mixed/2": (4, 4, 3)}.items():
+  grey = dict.fromkeys(("grey", "mixed/1", "small/1"), (4, 4))
+  for name, shape in {**grey, "eight": (8, 8), "wide": (3, 5), "colour": (4, 4, 3), "mixed/2": (4, 4, 3)}.items():
     picture(there / f"{name}.png", shape)
   picture(there / "twice/a.png", (4, 4))
   picture(there / "twice/a.jpg", (4, 4))

@@ -91,6 +91,7 @@ def test_without_withheld_examples_there_is_no_oracle():
 def test_the_gap_and_its_interval_by_hand():
   accuracy, plain, oracle = (np.array(values) for values in ([0.6, 0.8], [0.5, 0.5], [0.9, 0.9]))
   assert gap_closed(accuracy, plain, oracle) == pytest.approx(0.5)
+  assert gap_closed(oracle, oracle, plain) == gap_closed(plain, oracle, plain) == 0  # the oracle is behind
   assert gap_closed(plain, plain, oracle) == 0 and gap_closed(oracle, plain, oracle) == 1 and gap_closed(plain, plain, plain) == 0
   # Two classifiers drawn anew: both the first (.25), both the second (.75), or one of each (.5), with 1/4, 1/4 and 1/2.
   assert gap_interval(accuracy, plain, oracle) == pytest.approx((0.25, 0.75))

@@ -60,6 +60,8 @@ def test_the_second_half_by_hand():
   wanted = {"churn": 0.5, "tvd": 0.6, "gradient": 0.2, "swing": 1.0, "quality": 0.75, "quality_swing": 0.25}
   assert found == pytest.approx({f"late_{name}": value for name, value in wanted.items()})
   assert second_half({"modes": log["modes"]}) == {}
+  one = {"high_quality": (steps[:2], np.array([0.1, 0.9]))}  # of one check nothing can be said to swing, or to stand
+  assert second_half(one) == {"late_quality": 0.9}
   assert np.isnan(second_half({"tvd": (steps, np.array([0, 0, 0.5, np.nan]))})["late_tvd"])
 
 

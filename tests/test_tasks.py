@@ -217,6 +217,10 @@ def test_answers_that_differ():
   assert found == {"answer_diversity_o3_n4": pytest.approx((1 + 2 + 1) / 3)} and perfect == {}
 
 
+def maps():
+  return data.triangles(16, num_images=4, condition="segmentation")
+
+
 @pytest.mark.parametrize(
   ("metric", "of", "message"),
   [
@@ -229,11 +233,18 @@ def test_answers_that_differ():
     (metrics.consistency(n=4), lambda: data.hole(small()), "consistency needs an input some times smaller"),
     (metrics.hole_error(n=4), lambda: data.lowres(small()), "hole_error needs an input that says where its hole is"),
     (metrics.psnr(n=4), lambda: data.sklearn_digits(condition="label"), "conditions int32"),
+    (metrics.triangle_answers(n=4, floor="bicubic"), lambda: maps(), "floor 'bicubic' makes no image"),
+    (metrics.triangle_answers(n=4, truth="input"), lambda: maps(), "reads triangles in inputs of the images' shape"),
   ],
 )
 def test_what_cannot_be_scored_is_said_before_training(metric, of, message):
   with pytest.raises(ValueError, match=message):
     metric.identity(of())
+
+
+def test_too_few_holes_for_thirds():
+  with pytest.raises(ValueError, match="n must be a whole number of at least 3, got 2"):
+    metrics.hole_error(n=2)
 
 
 def test_unknown_floor():

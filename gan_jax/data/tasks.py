@@ -54,7 +54,7 @@ def hole(of: Data, *, smallest: int | None = None, largest: int | None = None) -
     cut = (span(rows_key, n, height)[:, :, None] & span(columns_key, n, width)[:, None, :])[..., None]
     return {"image": image, "condition": jnp.concatenate([jnp.where(cut, 0.0, image), cut.astype(image.dtype)], axis=-1)}
 
-  return of._replace(name=f"hole{low}to{high}_{of.name}", draw=draw, num_classes=None)
+  return of._replace(name=f"hole{low}to{high}_{of.name}", draw=draw, num_classes=None, vocabulary=())
 
 
 def unpaired(of: Data, *, source: Data) -> Data:
@@ -71,7 +71,7 @@ def unpaired(of: Data, *, source: Data) -> Data:
     image_key, source_key = jax.random.split(key)
     return {"image": of.draw(table[0], image_key, n)["image"], "condition": source.draw(table[1], source_key, n)["image"]}
 
-  return of._replace(name=f"{source.name}_to_{of.name}", draw=draw, table=(of.table, source.table), rows=None, num_classes=None)
+  return of._replace(name=f"{source.name}_to_{of.name}", draw=draw, table=(of.table, source.table), rows=None, num_classes=None, vocabulary=())
 
 
 def _conditioned(name: str, of: Data, make: Callable[[Array], Array]) -> Data:
@@ -81,7 +81,7 @@ def _conditioned(name: str, of: Data, make: Callable[[Array], Array]) -> Data:
     return {"image": batch["image"], "condition": make(batch["image"])}
 
   rows = of.rows and of.rows._replace(collate=lambda examples: given(of.rows.collate(examples)))  # type: ignore[union-attr]
-  return of._replace(name=name, draw=lambda table, key, n: given(of.draw(table, key, n)), rows=rows, num_classes=None)
+  return of._replace(name=name, draw=lambda table, key, n: given(of.draw(table, key, n)), rows=rows, num_classes=None, vocabulary=())
 
 
 def _smaller(images: Array, factor: int) -> Array:

@@ -32,6 +32,8 @@ def labelled(of: Data, *, minimum_accuracy: float = MINIMUM_ACCURACY, classifier
   reader = _reader(of, minimum_accuracy, classifier_steps, cache)
   every = range(len(rows.source.classes))
   law = np.bincount(_read(reader, rows.source, every), minlength=len(every)) / len(rows.source)
+  if (law <= 0).any():
+    raise ValueError(f'class "{rows.source.classes[law.argmin()]}": the classifier reads none of its examples as such')
   return of._replace(name=f"labelled_{of.name}", modes=_modes(reader, law, every))
 
 
@@ -156,16 +158,16 @@ def hidden_class(of: Data, *, label: str, share: float, minimum_accuracy: float 
   hidden, members = _class(rows.source, label), _members(rows.source)
   others = sum(map(len, members)) - len(members[hidden])
   mass = [share if k == hidden else (1 - share) * len(numbers) / others for k, numbers in enumerate(members)]
-  bare = of._replace(num_classes=None)
+  bare = of._replace(num_classes=None, vocabulary=())
   return _reweighted(f"hidden_class_{of.name}", bare, rows._replace(collate=unconditional, columns=("image",)), members, mass, range(len(members)),
                      _reader(of, minimum_accuracy, classifier_steps, cache))  # fmt: skip
 
 
 class Selected:
-  """Examples `index` [n] of a source, with the labels renumbered: class k of `source` becomes numbers[k]."""
+  """Examples `index` [n] of a source, with the columns that say their class renumbered: class k of `source` becomes numbers[k]."""
 
-  def __init__(self, source: Source, index: np.ndarray, numbers: Mapping[int, int]):
-    self.source, self.index, self.kind, self.shape = source, index, source.kind, source.shape
+  def __init__(self, source: Source, index: np.ndarray, numbers: Mapping[int, int], columns: Sequence[str] = ("label",)):
+    self.source, self.index, self.kind, self.shape, self.columns = source, index, source.kind, source.shape, columns
     self.classes = tuple(source.classes[k] for k in numbers)
     self.renumbered = np.zeros(len(source.classes), np.int32)
     self.renumbered[list(numbers)] = list(numbers.values())
@@ -183,7 +185,7 @@ class Selected:
 
   def rows(self, index: np.ndarray) -> dict[str, np.ndarray]:
     found = self.source.rows(self.index[index])
-    return {name: self.renumbered[values] if name == "label" else values for name, values in found.items()}
+    return {name: self.renumbered[values] if name in self.columns else values for name, values in found.items()}
 
 
 class _OfChannels(NamedTuple):
@@ -202,7 +204,8 @@ class _OfChannels(NamedTuple):
 def _reweighted(name: str, of: Data, rows: Rows, members: Sequence[np.ndarray], mass: Sequence[float], chosen: Sequence[int],
                 reader: Classifier | Modes) -> Data:
   """Draw class i with probability mass[i] / sum, then one of its examples members[i], all alike. A set with modes keeps them, in their new shares."""
-  source = Selected(rows.source, np.concatenate(members), {k: i for i, k in enumerate(chosen)})
+  columns = ("label",) if of.num_classes is None else ("label", "condition")
+  source = Selected(rows.source, np.concatenate(members), {k: i for i, k in enumerate(chosen)}, columns)
   sizes = np.array([len(numbers) for numbers in members])
   share = np.asarray(mass, np.float64) / np.sum(mass)
   if isinstance(reader, Modes):
@@ -217,7 +220,7 @@ def _reweighted(name: str, of: Data, rows: Rows, members: Sequence[np.ndarray], 
   modes = reader._replace(probabilities=law) if isinstance(reader, Modes) else _modes(reader, law, chosen)
   index = _by_class(np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes, share)
   return from_rows(name, of.shape, rows._replace(source=source, index=index), modes=modes,
-                   num_classes=None if of.num_classes is None else len(chosen))  # fmt: skip
+                   num_classes=None if of.num_classes is None else len(chosen))._replace(vocabulary=of.vocabulary)  # fmt: skip
 
 
 def _by_class(starts: np.ndarray, sizes: np.ndarray, share: np.ndarray) -> Callable[[Array, int], Array]:

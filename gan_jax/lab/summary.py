@@ -235,7 +235,7 @@ def _check_alike(first: Run, other: Run) -> None:
   for name in first.perfect | other.perfect:
     one, two = first.perfect.get(name), other.perfect.get(name)
     # Machines differ in the last digits; laws differ in more.
-    if one is None or two is None or not math.isclose(one, two, rel_tol=1e-3, abs_tol=1e-6):
+    if one is None or two is None or not (math.isclose(one, two, rel_tol=1e-3, abs_tol=1e-6) or (math.isnan(one) and math.isnan(two))):
       compared[f"values of a perfect sampler for {name}"] = (one, two)
   for what, (one, two) in compared.items():
     if one != two:

@@ -350,7 +350,8 @@ def _cost_cell(info: Mapping[str, Any]) -> Cell:
 
 def seeds_table(summary: Mapping[str, Any]) -> Table:
   """Every value of every seed of the headline metrics: the small print."""
-  columns = [(weights, name, heading) for weights in ("raw", "ema") for name, heading, _ in headline(summary, weights)]
+  kinds = [weights for weights in ("raw", "ema") if any(name.startswith(f"{weights}/") for found in summary["arms"].values() for name in found)]
+  columns = [(weights, name, heading) for weights in kinds for name, heading, _ in headline(summary, weights)]
   rows = []
   for arm, info in summary["info"].items():
     parts = [summary["arms"][arm].get(f"{weights}/{name}") for weights, name, _ in columns]

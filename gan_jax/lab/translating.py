@@ -78,7 +78,8 @@ def translate(of: Model, inputs: str | os.PathLike, out: str | os.PathLike, *, m
   pictures and masks (a picture, or a folder of the same names), whose pixels of 128 and more are the hole.
 
   Args:
-    fit: "crop" scales the shorter side to the generator's size, cuts out the middle, and makes colour grey; None refuses what does not fit.
+    fit: "crop" scales the shorter side to the generator's size, cuts out the middle, and makes colour grey; None refuses what does not fit. Maps of
+      classes must fit.
     draw: another number is another latent.
 
   Raises:
@@ -89,8 +90,10 @@ def translate(of: Model, inputs: str | os.PathLike, out: str | os.PathLike, *, m
     raise UsageError(f"{of.name}: its generator is given no images; gan-jax sample draws from it")
   if (mask is None) == _holes(of):
     raise UsageError(f"{of.name}: {'it fills holes: say where they are, --mask=FILE' if _holes(of) else 'it fills no holes; leave --mask out'}")
+  if fit is not None and mask is None and of.condition[-1] not in (1, 3):
+    raise UsageError(f"{of.name}: it is given maps of classes, which scaling would mix; leave --fit out")
   pairs = _pairs(Path(inputs), Path(out))
-  masks = None if mask is None else [one for one, _ in _pairs(Path(mask), Path(out))]
+  masks = None if mask is None else [Path(mask)] if Path(mask).is_file() else [path for path, _ in _pairs(Path(mask), Path(out))]
   if masks is not None and [path.name for path in masks] != [path.name for path, _ in pairs] and Path(mask or "").is_dir():
     raise DataError(f"{mask}: the masks are named unlike the pictures: {_unlike([p.name for p, _ in pairs], [p.name for p in masks])}")
   read = partial(_condition, of, size=of.condition[:2], fit=fit)
@@ -133,7 +136,10 @@ def _answered(of: Model, given: Sequence[np.ndarray], targets: Sequence[Path], o
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
     content.append(file.getvalue())
   if len(targets) != 1 or targets[0] != out:
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+      out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise StorageError(f"{out}: cannot be made: {error.strerror}") from error
   for target, raw in zip(targets, content, strict=True):
     rundir.write(target, raw)
   return out

@@ -69,6 +69,7 @@ def hole_error(*, n: int = 500, reference: Data | None = None, floor: Floor | No
 
   Every hole weighs the same. Of `data.hole` alone: the last channel of the condition says where the hole is.
   """
+  whole("n", n, HOLE_BINS)
 
   def values(answers: np.ndarray, targets: np.ndarray, inputs: np.ndarray) -> dict[str, float]:
     cut = inputs[..., -1] > 0.5
@@ -140,10 +141,7 @@ def _compared(name: str, value: Values, n: int, reference: Data | None, floor: F
     given = input_shape(data, reference, name)
     if not fits(tuple(data.shape), given):
       raise ValueError(f"{name} needs {needs}; {data.name} has inputs of shape {given} and images of {tuple(data.shape)}")
-    if floor in ("copy", "nearest", "bicubic") and not (given == tuple(data.shape) if floor == "copy" else _smaller(tuple(data.shape), given)):
-      raise ValueError(f"{name}: floor {floor!r} makes no image of shape {tuple(data.shape)} from inputs of {given}; use another, or none")
-    if floor == "fill" and given[-1] != data.shape[-1] + 1:
-      raise ValueError(f"{name}: floor {floor!r} fills holes, and the inputs of {data.name} have none; use another, or none")
+    fitting_floor(name, floor, data, given)
     return identity_of(data, names, n=n, reference=reference, floor=floor, **settings)
 
   return Metric(score, identity, perfect=perfect)
@@ -178,6 +176,14 @@ def answers_of(context: Context, inputs: np.ndarray, reference: Data | None, num
     made = np.asarray(context.answer(inputs, number), np.float32)
     context.seen[key] = np.where(finite_rows(made)[:, None, None, None], made, np.float32(0))
   return context.seen[key]
+
+
+def fitting_floor(name: str, floor: Floor | None, data: Data, given: tuple[int, ...]) -> None:
+  """ValueError: from inputs of shape `given` this floor makes no images like the data's."""
+  if floor in ("copy", "nearest", "bicubic") and not (given == tuple(data.shape) if floor == "copy" else _smaller(tuple(data.shape), given)):
+    raise ValueError(f"{name}: floor {floor!r} makes no image of shape {tuple(data.shape)} from inputs of {given}; use another, or none")
+  if floor == "fill" and given != (*data.shape[:2], data.shape[2] + 1):
+    raise ValueError(f"{name}: floor {floor!r} fills holes, and the inputs of {data.name} have none; use another, or none")
 
 
 def floor_of(floor: str, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -16,8 +16,9 @@ RESAMPLES = 2000
 
 
 def gan_train(*, reference: Data, n: int = 5000, steps: int = STEPS) -> Metric:
-  """Accuracy on real images of the classifier of `data.classifier`, trained for `steps` on n generated ones with the classes they were asked for.
+  """Accuracy on real images of the classifier of `data.classifier`, trained for `steps` on generated ones with the classes they were asked for.
 
+  It learns from five sixths of n images, real or generated; the rest is held out.
   "gan_train_ref_n5000". Shmelkov et al., 2018 (arXiv:1807.09499); the same as CAS, Ravuri and Vinyals, 2019 (arXiv:1905.10887). It is low where
   images are wrong, and where a class is made in one way alone; FID sees the second less. A perfect sampler gets what a classifier trained on n real
   images gets. 0 where some class has fewer than two images that are finite.
@@ -51,7 +52,7 @@ def gan_train(*, reference: Data, n: int = 5000, steps: int = STEPS) -> Metric:
 
   def identity(data: Data) -> dict[str, Identity]:
     _with_classes("gan_train", data, reference)
-    return identity_of(data, (title,), n=n, reference=reference, steps=steps)
+    return identity_of(data, (title,), n=None, n_fake=n, reference=reference, steps=steps)
 
   return Metric(score, identity, n, perfect)
 
@@ -171,13 +172,13 @@ def recall(found: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray
 
 
 def gap_closed(accuracy: np.ndarray, plain: np.ndarray, oracle: np.ndarray) -> float:
-  """How far towards the oracle, of mean accuracies over classifiers: 0 where there is no gap, as nothing can close it.
+  """How far towards the oracle, of mean accuracies over classifiers: 0 where there is no gap (or the oracle is behind), as nothing can close it.
 
   >>> round(gap_closed(np.array([.7, .8]), np.array([.6, .6]), np.array([.9, .9])), 6)
   0.5
   """
   gap = float(np.mean(oracle) - np.mean(plain))
-  return float(np.mean(accuracy) - np.mean(plain)) / gap if gap else 0.0
+  return float(np.mean(accuracy) - np.mean(plain)) / gap if gap > 0 else 0.0
 
 
 def gap_interval(accuracy: np.ndarray, plain: np.ndarray, oracle: np.ndarray) -> tuple[float, float]:

@@ -54,13 +54,15 @@ def second_half(log: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, f
   late_swing      standard deviation of G's loss over the checks: does it settle? Losses of unlike objectives do not compare
   late_quality, late_quality_swing    mean and standard deviation over the checks of the share of samples of high quality
 
-  What has no column is absent. A value that is not finite makes a NaN.
+  What has no column, or too few checks, is absent. A value that is not finite makes a NaN.
   """
   values = {}
   for name, (column, summary) in LATE.items():
     if column in log:
       steps, entries = (np.asarray(part, np.float64) for part in log[column])
       late = entries[steps > steps.max() / 2]
+      if len(late) < (2 if summary is np.std else 1):
+        continue
       values[name] = float(summary(late)) if np.isfinite(late).all() else float("nan")
   return values
 

@@ -9,7 +9,7 @@ import numpy as np
 from gan_jax.data.base import Data
 from gan_jax.data.triangles.attributes import NAMES
 from gan_jax.data.triangles.verifier import Verdict, mattes, verify, vertex_error
-from gan_jax.metrics.answers import FLOORS, Floor, answers_of, floor_of, pairs_of
+from gan_jax.metrics.answers import FLOORS, Floor, answers_of, fitting_floor, floor_of, input_shape, pairs_of
 from gan_jax.metrics.base import Context, Identity, Metric, ending, identity_of, whole
 
 FILL, BACKGROUND, TEXTURE = (NAMES.index(name) for name in ("fill", "background", "texture"))
@@ -92,7 +92,12 @@ def triangle_answers(*, n: int = 500, reference: Data | None = None, floor: Floo
     for one in (data, *([] if reference is None else [reference])):
       if "condition" not in one.abstract(1) or not one.name.endswith("triangles"):
         raise ValueError(f"triangle_answers reads answers about triangles, and {one.name} has none, or no condition")
-    hidden = HIDDEN if _has_hole(data.shape, data.abstract(1)["condition"].shape[1:]) else ()
+    given = tuple(data.abstract(1)["condition"].shape[1:])
+    if floor is not None:
+      fitting_floor("triangle_answers", floor, data, input_shape(data, reference, "triangle_answers"))
+    if truth == "input" and given != tuple(data.shape):
+      raise ValueError(f'triangle_answers: truth "input" reads triangles in inputs of the images\' shape, {tuple(data.shape)}; they are of {given}')
+    hidden = HIDDEN if _has_hole(data.shape, given) else ()
     kinds = ("triangle_ok", "background_ok", "vertex_px", "vertex_px_mean", "miou", *NAMES, "all_five", "swapped", *style, *hidden)
     names = tuple(title(kind, of) for of in ("", *([floor] if floor else [])) for kind in kinds)
     return identity_of(data, names, n=n, reference=reference, floor=floor, truth=truth)

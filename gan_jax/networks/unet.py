@@ -128,7 +128,8 @@ def unet_generator(
     activation, final, kernel_init, init_scale, dtype: as `dcgan_generator`.
 
   Raises:
-    ValueError: `out` is no shape of an image, no features, strides of another number, another upsampling, or a condition that is no image of that height and width.
+    ValueError: `out` is no shape of an image, no features, strides of another number, another upsampling, or a condition that is no image of that
+      height and width.
   """
   if not features:
     raise ValueError("unet_generator needs features, one for each halving")
