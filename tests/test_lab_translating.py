@@ -129,6 +129,28 @@ def test_maps_of_classes_are_grey_levels(tmp_path):
   assert not (tmp_path / "out.png").exists()
 
 
+def test_large_pictures_go_through_a_few_at_once_and_too_large_ones_are_one_line(tmp_path):
+  for number in range(3):
+    picture(tmp_path / f"in/{number}.png", (400, 500), number)
+  many = []
+
+  def answer(key, conditions):
+    many.append(len(conditions))
+    return conditions.repeat(2, 1).repeat(2, 2)
+
+  of = Model("two", (4, 4, 1), (2, 2, 1), "float32", (), answer)
+  upscale(of, tmp_path / "in", tmp_path / "out")
+  assert many == [1, 1, 1]
+  np.testing.assert_array_equal(read(tmp_path / "out/2.png")[::2, ::2], read(tmp_path / "in/2.png"))
+
+  def full(key, conditions):
+    raise MemoryError
+
+  with pytest.raises(GanJaxError, match="pictures of 500 x 400: out of memory, 1 at once; cut them into smaller ones"):
+    upscale(of._replace(answer=full), tmp_path / "in", tmp_path / "none")
+  assert not (tmp_path / "none").exists()
+
+
 REFUSED = {  # what is there -> (arguments, exit code, words)
   "size": (["translate", "{}/wide.png", "{}/out.png", "--model={lowres}"], 3, "wide.png: 5 x 3 pixels, and the generator"),
   "colour": (["upscale", "{}/colour.png", "{}/out.png", "--model={lowres}"], 3, "colour.png: in colour, and the generator"),

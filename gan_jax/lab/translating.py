@@ -17,11 +17,11 @@ from PIL import Image
 
 from gan_jax.data.base import LEVELS, DataFormatError
 from gan_jax.data.sources import files, pictures
-from gan_jax.lab import pretrained, rundir, stored
+from gan_jax.lab import machine, pretrained, rundir, stored
 from gan_jax.lab.errors import DataError, StorageError, UsageError, show
 from gan_jax.lab.pictures import as_bytes
 
-TOGETHER = 16  # pictures of one size that go through the generator at once
+TOGETHER, PIXELS = 16, 2**18  # pictures of one size that go through the generator at once, and their pixels (of one picture, any number)
 
 
 class Model(NamedTuple):
@@ -122,13 +122,18 @@ def _answered(of: Model, given: Sequence[np.ndarray], targets: Sequence[Path], o
   for number, one in enumerate(given):
     by_size.setdefault(one.shape, []).append(number)
   for size, numbers in by_size.items():
-    for start in range(0, len(numbers), TOGETHER):
-      rows = numbers[start : start + TOGETHER]
-      padded = np.stack([given[row] for row in rows] + [given[rows[0]]] * (min(TOGETHER, len(numbers)) - len(rows)))
+    together = min(len(numbers), TOGETHER, max(1, PIXELS // (size[0] * size[1])))
+    for start in range(0, len(numbers), together):
+      rows = numbers[start : start + together]
+      padded = np.stack([given[row] for row in rows] + [given[rows[0]]] * (together - len(rows)))
       try:
         made = np.asarray(of.answer(jax.random.fold_in(key, start), jnp.asarray(padded)))
       except ValueError as error:
         raise DataError(f"pictures of {size[1]} x {size[0]}: the generator of {of.name} cannot take them: {error}") from error
+      except Exception as error:
+        if not machine.out_of_memory(error):
+          raise
+        raise DataError(f"pictures of {size[1]} x {size[0]}: out of memory, {together} at once; cut them into smaller ones") from error
       answers |= dict(zip(rows, made, strict=False))
   content = []
   for number in range(len(given)):
