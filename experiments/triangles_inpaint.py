@@ -9,7 +9,7 @@ Our own card: context encoders (Pathak et al., 2016, arXiv:1604.07379) with the 
               (a corner in a hole still follows from its two sides: `hidden_px`), each beside holes filled with the nearest known pixel
 
   gan-jax run --config=experiments/triangles_inpaint.py --workdir=runs/triangles_inpaint               3 seeds, 4 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_inpaint.py:cpu --workdir=runs/triangles_inpaint_cpu       as triangles_segmentation:cpu, 4,000 rounds
+  gan-jax run --config=experiments/triangles_inpaint.py:cpu --workdir=runs/triangles_inpaint_cpu       as triangles_segmentation:cpu, 12,000 rounds
   gan-jax run --config=experiments/triangles_inpaint.py:quick --workdir=runs/triangles_inpaint_quick   the same, 500 rounds
 """
 
@@ -26,8 +26,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {**holes, "of": {"name": "triangles", "size": 32}},
     {"hole_error": scores, "triangle_answers": scores},
     prior={"name": "nothing"},
-    cpu=("l1", "pix2pixhd"),
-    rounds=4000,
+    cpu=("l1", "relativistic"),
+    rounds=12_000,
   )
   config.generator = {"name": "filled", "of": {**config.generator, "out": (32, 32, 3)}}
   return config
