@@ -7,7 +7,7 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) on triangles, with 
   evaluation  500 outlines of the test split: triangles, corners (pixels from the true ones), masks; the mean difference of 5 answers to one outline
 
   gan-jax run --config=experiments/triangles_edges.py --workdir=runs/triangles_edges               3 seeds, 5 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_edges.py:cpu --workdir=runs/triangles_edges_cpu       plain backgrounds, 1 arm, 20,000 rounds, 1 seed
+  gan-jax run --config=experiments/triangles_edges.py:cpu --workdir=runs/triangles_edges_cpu       plain backgrounds, 2 arms, 20,000 rounds, 1 seed
   gan-jax run --config=experiments/triangles_edges.py:quick --workdir=runs/triangles_edges_quick   the same, 1,000 rounds: blobs in place
 """
 
@@ -25,6 +25,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"triangle_answers": {"n": 500, "reference": held_out}, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
     arms={**ARMS, "light": {"generator_terms.reconstruction.weight": 1.0}},
-    cpu=("relativistic",),
+    cpu=("relativistic", "l1"),
     rounds=20_000,
   )
