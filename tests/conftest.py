@@ -12,6 +12,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Subprocesses inherit it, and so does the command line under test.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# No LLVM optimiser: a third less time for programs that run a few rounds. XLA_FLAGS="" tests with it.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 import jax  # noqa: E402
