@@ -1,5 +1,6 @@
 """What is compiled for an arm: all its seeds are one XLA program, on every layout of devices."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -78,9 +79,12 @@ def program(experiment: resolve.Experiment, layout: strategy.Layout | None = Non
 
     return advance_one
 
+  @functools.cache  # tracing a round takes tenths of a second, and sums begin anew at every check
+  def logs() -> dict[str, jax.ShapeDtypeStruct]:
+    return jax.eval_shape(lambda state, batch, key: whole.step(state, batch, key)[1], experiment.shapes, data.abstract(size), jax.random.key(0))
+
   def totals(num_seeds: int) -> dict[str, np.ndarray]:
-    shapes = jax.eval_shape(lambda state, batch, key: whole.step(state, batch, key)[1], experiment.shapes, data.abstract(size), jax.random.key(0))
-    return {name: np.zeros((num_seeds, *log.shape), log.dtype) for name, log in shapes.items()}
+    return {name: np.zeros((num_seeds, *log.shape), log.dtype) for name, log in logs().items()}
 
   over_seeds = lambda advance: strategy.each_seed(advance, how, (0, 0, 0, feed_axis, None))
   advance = layout.compile(over_seeds(advance_by(game)), feed_axis)
