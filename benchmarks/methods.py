@@ -28,7 +28,8 @@ CARDS = HERE.parent / "docs" / "methods"
 TABLES = ("ring_rls", "grid_rls", "stacked_digits", "league_ring")  # of experiments/results, that cards quote
 
 ARMS_OF: Mapping[str, tuple[str, ...]] = {  # card -> its arms, where they are not of its own name
-  "gan": ("vanilla", "minimax"), "wasserstein": ("wgan_clip",), "relativistic": ("relativistic_paired", "relativistic_average"), "f_gan": ("kl", "reverse_kl", "pearson_chi2", "squared_hellinger", "jensen_shannon", "total_variation"),
+  "gan": ("vanilla", "minimax"), "wasserstein": ("wgan_clip",), "relativistic": ("relativistic_paired", "relativistic_average"),
+  "f_gan": ("kl", "reverse_kl", "pearson_chi2", "squared_hellinger", "jensen_shannon", "total_variation"),
   "r1": ("r1", "r2", "rpgan_r1_r2"), "approximate_r1": ("approximate_r1", "approximate_r2"), "bures": ("buresgan",),
   "gdpp": ("gdpp", "gdpp_eigenvalues"), "pack": ("pacgan2", "pacgan4", "pacgan2_packs", "pacgan4_packs"), "unroll": ("unrolled5",),
   "order_of_play": ("simultaneous",), "extra_adam": ("extra_adam", "extragradient"),
