@@ -22,8 +22,6 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import Array, lax
 
-from gan_jax.networks.resampling import enlarge
-
 Padding = tuple[tuple[int, int], ...]
 PIXELS = 2048  # of output, that a kernel's gradient on CPU sums over at once: more leave the caches (measured: twice the time at 32 images of 32x32)
 
@@ -86,13 +84,6 @@ class ConvTranspose(nn.Module):
     x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
     x = convolve_transpose(x, kernel, self.strides, self.size)
     return x if bias is None else x + bias
-
-
-def upsample(x: Array, features: int, kernel_size: int, stride: int, size: tuple[int, int], how: str, **settled: Any) -> Array:
-  """To a larger size inside a module: by a "transposed" convolution, or as "nearest" pixels and a convolution, which lays no chequers."""
-  if how == "transposed":
-    return ConvTranspose(features, kernel_size, stride, size, **settled)(x)
-  return Conv(features, kernel_size, **settled)(enlarge(x, stride)[:, : size[0], : size[1]])
 
 
 class _Window(NamedTuple):
@@ -221,4 +212,4 @@ def _each(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array],
   return jax.custom_batching.sequential_vmap(function)
 
 
-__all__ = ["Conv", "ConvTranspose", "convolve", "convolve_transpose", "upsample"]
+__all__ = ["Conv", "ConvTranspose", "convolve", "convolve_transpose"]

@@ -52,13 +52,6 @@ def sizes(size: tuple[int, int], strides: Sequence[int]) -> list[tuple[int, int]
   return found[::-1]
 
 
-def upsampling(how: str, name: str) -> str:
-  """Raises ValueError if `convolution.upsample` knows no such way."""
-  if how not in ("transposed", "nearest"):
-    raise ValueError(f'{name} has no upsampling {how!r}; use "transposed" or "nearest"')
-  return how
-
-
 def whole(x: Array) -> Array:
   """In float32 at least, whatever the network computes in."""
   return x.astype(jnp.promote_types(x.dtype, jnp.float32))

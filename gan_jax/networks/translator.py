@@ -7,7 +7,7 @@ import flax.linen as nn
 from jax import Array
 
 from gan_jax.networks import settings
-from gan_jax.networks.convolution import Conv, upsample
+from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.normalization import Norm
 
 
@@ -23,7 +23,6 @@ class Generator(nn.Module):
   final: Callable[[Array], Array]
   kernel_init: nn.initializers.Initializer
   norm: str | None
-  upsampling: str
   dtype: str | None
 
   @nn.compact
@@ -45,7 +44,7 @@ class Generator(nn.Module):
       x = x + Norm(self.norm, self.dtype)(Conv(x.shape[-1], 3, **settled)(h), told)
     self.sow("intermediates", "layers", tuple(layers))
     for number in reversed(range(self.halvings)):
-      x = active(upsample(x, self.features * 2**number, 3, 2, sizes[number], self.upsampling, **settled))
+      x = active(ConvTranspose(self.features * 2**number, 3, 2, sizes[number], **settled)(x))
     self.sow("intermediates", "features", x)
     return self.final(settings.whole(Conv(self.channels, self.border, **settled)(x)))
 
@@ -62,7 +61,6 @@ def residual_translator(
   kernel_init: str = "glorot_normal",
   init_scale: float | None = None,
   norm: Literal["instance"] | None = "instance",
-  upsampling: Literal["transposed", "nearest"] = "transposed",
   dtype: str | None = None,
 ) -> Generator:
   """An image becomes another one of its size, any size: `(z [B, Z], [B, H, W, C]) -> [B, H, W, C']`. CycleGAN's by default.
@@ -75,10 +73,10 @@ def residual_translator(
     out: (height, width, channels) of the images; channels alone matter.
     features, blocks: maps at full size, and residual blocks (9 for 256 pixels, 6 for 128).
     border: the side of the first and last convolution.
-    activation, final, kernel_init, init_scale, norm, upsampling, dtype: as `unet_generator`.
+    activation, final, kernel_init, init_scale, norm, dtype: as `unet_generator`.
 
   Raises:
-    ValueError: `out` is no shape of an image, or another upsampling.
+    ValueError: `out` is no shape of an image.
   """
   return Generator(
     channels=settings.image_shape(out, "residual_translator")[2],
@@ -90,7 +88,6 @@ def residual_translator(
     final=settings.function(final),
     kernel_init=settings.initializer(kernel_init, init_scale),
     norm=norm,
-    upsampling=settings.upsampling(upsampling, "residual_translator"),
     dtype=dtype,
   )
 

@@ -9,8 +9,9 @@ from jax import Array
 
 from gan_jax.calls import on_axis
 from gan_jax.networks import settings
-from gan_jax.networks.convolution import Conv, upsample
+from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.normalization import Norm
+from gan_jax.networks.resampling import enlarge
 
 
 class Generator(nn.Module):
@@ -44,7 +45,11 @@ class Generator(nn.Module):
     for number in reversed(range(len(self.features))):
       level = levels[number]
       width, size = self.features[number - 1] if number else self.out[2], (level.shape[1], level.shape[2])
-      x = upsample(self.activation(x), width, self.kernel, self.strides[number], size, self.upsampling, **settled)
+      x, stride = self.activation(x), self.strides[number]
+      if self.upsampling == "nearest":
+        x = Conv(width, self.kernel, **settled)(enlarge(x, stride)[:, : size[0], : size[1]])
+      else:
+        x = ConvTranspose(width, self.kernel, stride, size, **settled)(x)
       if number == 1:
         self.sow("intermediates", "features", x)
       if number:
@@ -128,6 +133,8 @@ def unet_generator(
   """
   if not features:
     raise ValueError("unet_generator needs features, one for each halving")
+  if upsampling not in ("transposed", "nearest"):
+    raise ValueError(f'unet_generator has no upsampling {upsampling!r}; use "transposed" or "nearest"')
   return Generator(
     out=settings.image_shape(out, "unet_generator"),
     features=tuple(features),
@@ -137,7 +144,7 @@ def unet_generator(
     final=settings.function(final),
     kernel_init=settings.initializer(kernel_init, init_scale),
     norm=norm,
-    upsampling=settings.upsampling(upsampling, "unet_generator"),
+    upsampling=upsampling,
     dtype=dtype,
   )
 
