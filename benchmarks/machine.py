@@ -38,7 +38,7 @@ def describe() -> dict[str, str]:
   if fields:
     cpu += f" (family {fields.get('cpu family')}, model {fields.get('model')}; {', '.join(vectors)})"
   return {
-    "processor": f"{cpu}, {os.cpu_count()} cores, of which one is used",
+    "processor": f"{cpu}, {os.cpu_count()} cores",
     "system": platform.platform(),
     "python": platform.python_version(),
     "commit": commit(),

@@ -178,15 +178,18 @@ def ratio(theirs: list[float], ours: list[float], target: float | None) -> dict[
   return {"median": median, "min": min(each), "max": max(each), "fastest": min(theirs) / min(ours), "target": target, "met": met}
 
 
-def opponents(stack: contextlib.ExitStack, eager: bool) -> list[Process]:
+def opponents(
+  stack: contextlib.ExitStack, eager: bool, environment: dict[str, str] | None = None, core: str | None = None
+) -> list[Process]:
   """PyTorch as it comes; with MKL unthrottled, where that differs; compiled (unthrottled, too), where there is a compiler and it is wanted."""
+  environment = environment or {}
   shim = machine.intel_kernels(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-  preload = {} if shim is None else {"LD_PRELOAD": str(shim)}
-  found = [stack.enter_context(Process("PyTorch", "in_torch"))]
-  if preload:
-    found.append(stack.enter_context(Process(report.UNTHROTTLED, "in_torch", preload)))
+  unthrottled = environment if shim is None else {**environment, "LD_PRELOAD": str(shim)}
+  found = [stack.enter_context(Process("PyTorch", "in_torch", environment, core))]
+  if shim is not None:
+    found.append(stack.enter_context(Process(report.UNTHROTTLED, "in_torch", unthrottled, core)))
   if machine.has_compiler() and not eager:
-    found.append(stack.enter_context(Process(report.COMPILED, "in_torch", preload, compiled=True)))
+    found.append(stack.enter_context(Process(report.COMPILED, "in_torch", unthrottled, core, compiled=True)))
   return found
 
 

@@ -12,6 +12,7 @@ from gan_jax.calls import Calls, Prior, check_optimizers, flat_logits, health, i
 from gan_jax.core import Aux, Batch, Game, GanState, PyTree, draw, with_entry
 from gan_jax.games.assembly import assemble
 from gan_jax.games.cyclegan import sides, wrong
+from gan_jax.networks.dense import Dense
 
 PLAYERS = ("generator", "discriminator", "heads")
 
@@ -26,8 +27,8 @@ class Heads(nn.Module):
     del train
     found = []
     for number, x in enumerate(layers):
-      x = nn.relu(nn.Dense(self.size, name=f"hidden_{number}")(x))
-      x = nn.Dense(self.size, name=f"out_{number}")(x)
+      x = nn.relu(Dense(self.size, name=f"hidden_{number}")(x))
+      x = Dense(self.size, name=f"out_{number}")(x)
       found.append(x / jnp.sqrt(jnp.square(x).sum(axis=-1, keepdims=True) + 1e-12))
     return tuple(found)
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.networks.dense import Dense
+
 
 def vector(condition: Array, num_classes: int | None) -> Array:
   """A condition as `[B, K]`: int labels `[B]` one-hot, other arrays flattened.
@@ -33,7 +35,7 @@ class Film(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, condition: Array) -> Array:
-    change = nn.Dense(2 * x.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype)(condition)
+    change = Dense(2 * x.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype)(condition)
     scale, shift = jnp.split(change.reshape(len(x), *[1] * (x.ndim - 2), -1), 2, axis=-1)
     return x * (1 + scale) + shift
 
@@ -45,7 +47,7 @@ class Projection(nn.Module):
   discriminator has a spectrally normalised V.
   """
 
-  dense: Callable[..., nn.Module] = nn.Dense
+  dense: Callable[..., nn.Module] = Dense
   kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
   dtype: Any = None
 

@@ -10,6 +10,7 @@ from jax import Array
 from gan_jax.networks import conditional, settings
 from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import ConvTranspose
+from gan_jax.networks.dense import Dense
 from gan_jax.networks.normalization import BatchNorm
 
 
@@ -38,7 +39,7 @@ class Generator(nn.Module):
     last = len(self.features)
     bare = {number % (last + 1) for number in self.unnormalized}
     start, *sizes = settings.sizes(self.out[:2], self.strides)
-    x = nn.Dense(prod(start) * self.features[0], **settled)(settings.flat(z)).reshape(len(z), *start, self.features[0])
+    x = Dense(prod(start) * self.features[0], **settled)(settings.flat(z)).reshape(len(z), *start, self.features[0])
     for number in range(last + 1):
       if number > 0:
         width = (*self.features, self.out[2])[number]

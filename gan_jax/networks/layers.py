@@ -14,6 +14,7 @@ from jax import Array
 
 from gan_jax.core import gather, own_rows
 from gan_jax.networks.convolution import Conv
+from gan_jax.networks.dense import Dense
 from gan_jax.networks.virtual import VirtualConv as VirtualConv
 from gan_jax.networks.virtual import VirtualDense as VirtualDense
 
@@ -83,7 +84,7 @@ class SpectralDense(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    return _normalized(self, nn.Dense(self.features, self.use_bias, kernel_init=self.kernel_init, dtype=self.dtype), x)
+    return _normalized(self, Dense(self.features, self.use_bias, kernel_init=self.kernel_init, dtype=self.dtype), x)
 
 
 class SpectralConv(nn.Module):
@@ -115,7 +116,7 @@ class Maxout(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    pieces = nn.Dense(self.features * self.pieces, kernel_init=self.kernel_init, dtype=self.dtype)(x)
+    pieces = Dense(self.features * self.pieces, kernel_init=self.kernel_init, dtype=self.dtype)(x)
     return pieces.reshape(len(x), self.features, self.pieces).max(axis=-1)
 
 
@@ -132,8 +133,8 @@ class Recognition(nn.Module):
   @nn.compact
   def __call__(self, h: Array, axis_name: str | None = None) -> Array:
     x = h.reshape(len(h), -1)
-    x = x if self.hidden is None else leaky_relu(nn.Dense(self.hidden, name="hidden")(x))
-    self.sow("intermediates", "recognition", nn.Dense(self.size, name="codes")(x))
+    x = x if self.hidden is None else leaky_relu(Dense(self.hidden, name="hidden")(x))
+    self.sow("intermediates", "recognition", Dense(self.size, name="codes")(x))
     return h
 
 

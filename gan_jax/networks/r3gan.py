@@ -10,6 +10,7 @@ from jax import Array
 
 from gan_jax.networks import conditional, resampling, settings
 from gan_jax.networks.convolution import Conv
+from gan_jax.networks.dense import Dense
 
 SLOPE = 0.2
 GAIN = sqrt(2 / (1 + SLOPE**2))  # what keeps the variance through a leaky ReLU of that slope
@@ -31,12 +32,12 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, z: Array, condition: Array | None = None, *, train: bool) -> Array:
     del train
-    linear = lambda width: nn.Dense(width, use_bias=False, kernel_init=_normal(1), dtype=self.dtype)
+    linear = lambda width: Dense(width, use_bias=False, kernel_init=_normal(1), dtype=self.dtype)
     w = settings.flat(z)
     if condition is not None:
       w = jnp.concatenate([w, linear(w.shape[-1])(conditional.vector(condition, self.num_classes))], axis=-1)
     for width in self.mapping:
-      w = self.activation(nn.Dense(width, kernel_init=_normal(GAIN), dtype=self.dtype)(w))
+      w = self.activation(Dense(width, kernel_init=_normal(GAIN), dtype=self.dtype)(w))
     height, width = resampling.first_size(self.out[:2], (2,) * (len(self.features) - 1), "r3gan_generator")
     basis = self.param("basis", nn.initializers.normal(1.0), (height, width, self.features[0]))
     w, basis = promote_dtype(linear(self.features[0])(w), basis, dtype=self.dtype)
@@ -76,7 +77,7 @@ class Discriminator(nn.Module):
     h = jnp.einsum("bhwc,hwc->bc", *promote_dtype(x, basis, dtype=self.dtype))
     self.sow("intermediates", "features", h)
     seen = h if self.across is None else self.across(h, axis_name=self.axis_name)
-    logits = nn.Dense(self.out, use_bias=False, kernel_init=_normal(1), dtype=self.dtype)(seen)
+    logits = Dense(self.out, use_bias=False, kernel_init=_normal(1), dtype=self.dtype)(seen)
     if condition is not None:
       logits += conditional.Projection(kernel_init=_normal(1), dtype=self.dtype)(h, conditional.vector(condition, self.num_classes))
     return settings.whole(logits)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.calls import on_axis
+from gan_jax.networks.dense import Dense
 
 
 class CaptionEncoder(nn.Module):
@@ -24,7 +25,7 @@ class CaptionEncoder(nn.Module):
       last, _ = nn.RNN(nn.GRUCell(self.size), return_carry=True)(x, seq_lengths=said.sum(axis=1))
       return last
     mean = (x * said[..., None]).sum(axis=1) / jnp.maximum(said.sum(axis=1, keepdims=True), 1)
-    return nn.Dense(self.size)(mean)
+    return Dense(self.size)(mean)
 
 
 class Captioned(nn.Module):

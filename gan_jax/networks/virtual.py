@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gan_jax.networks.convolution import Conv
+from gan_jax.networks.dense import Dense
 
 STATISTICS = "reference_statistics"
 
@@ -53,7 +54,7 @@ class VirtualDense(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    return VirtualBatchNorm()(nn.Dense(self.features, use_bias=False, kernel_init=self.kernel_init, dtype=self.dtype)(x))
+    return VirtualBatchNorm()(Dense(self.features, use_bias=False, kernel_init=self.kernel_init, dtype=self.dtype)(x))
 
 
 class VirtualConv(nn.Module):

@@ -101,10 +101,10 @@ def competitive(game: Game, tolerance: float = 1e-6, max_iterations: int = 20) -
     g_slope = lambda y: _slope(game, "generator", with_entry(state, "discriminator", params=y), batch, key)
     d_slope = lambda x: _slope(game, "discriminator", with_entry(state, "generator", params=x), batch, key)
     x, y = (state.params[name] for name in names)
-    across = lambda dy: mean_over(jax.jvp(g_slope, (y,), (dy,))[1], game.axis_name)
-    _, pull = jax.vjp(g_slope, y)
-    back = lambda dx: mean_over(pull(dx)[0], game.axis_name)
-    by_rival = mean_over(jax.jvp(d_slope, (x,), (v["generator"],))[1], game.axis_name)
+    _, push, pull = _products(g_slope, y)
+    across = lambda dy: mean_over(push(dy), game.axis_name)
+    back = lambda dx: mean_over(pull(dx), game.axis_name)
+    by_rival = mean_over(_products(d_slope, x)[1](v["generator"]), game.axis_name)
     return v, rates, {"generator": across, "discriminator": back}, by_rival
 
   def loss_of(name: str, rival: str, sign: float):
@@ -145,10 +145,18 @@ def _field(game: Game, names: tuple[str, ...], state: GanState, batch: Batch, ke
     return {name: _slope(game, name, here, batch, key) for name in names}
 
   at = {name: state.params[name] for name in names}
-  v, pull = jax.vjp(local, at)
-  forward = lambda u: mean_over(jax.jvp(local, (at,), (u,))[1], game.axis_name)
-  backward = lambda u: mean_over(pull(u)[0], game.axis_name)
+  v, push, pull = _products(local, at)
+  forward = lambda u: mean_over(push(u), game.axis_name)
+  backward = lambda u: mean_over(pull(u), game.axis_name)
   return mean_over(v, game.axis_name), forward, backward
+
+
+def _products(function: Callable[[PyTree], PyTree], at: PyTree) -> tuple[PyTree, Callable, Callable]:
+  """The value there, u -> J u and w -> J^T w. The first product is the derivative of the second, for our layers know no forward mode."""
+  value, pull = jax.vjp(function, at)
+  back = lambda w: pull(w)[0]
+  _, push = jax.vjp(back, value)  # back is linear, so any point will do
+  return value, lambda u: push(u)[0], back
 
 
 def _tilt(params: PyTree, push: PyTree) -> Array:
