@@ -113,3 +113,20 @@ def test_the_gpu_script_runs_on_a_cpu_and_refuses_where_there_is_no_gpu():
   found = run("--cpu", "--precisions=float32", "--workloads=ring_b64", path="")  # without a path no compiler, so no torch.compile
   assert found.returncode == 0, found.stderr[-2000:]
   assert "| ring, latent 25, batch 8 | float32 | PyTorch |" in found.stdout
+
+
+def test_whole_runs_are_of_the_experiments_arms(step):
+  """What PyTorch plays in benchmarks/whole.py is what `gan-jax run` plays there, in every section that a round depends on."""
+  import in_jax
+  import whole
+
+  from gan_jax.lab import config, resolve
+
+  resolved = config.load(str(BENCHMARKS.parent / whole.EXPERIMENT))
+  assert (resolved.base.num_steps, config.seeds(resolved.base)) == (whole.ROUNDS, tuple(range(whole.SEEDS)))
+  assert resolved.base.evaluation.every == whole.EVERY
+  for name, workload in whole.ARMS.items():
+    arm, ours = config.as_dict(resolved.arms[name]), in_jax.config(workload)
+    for section in ours.keys() - {"batch_size", "batch_unit", "game", "evaluation"}:
+      assert config.as_dict(ours[section]) == arm[section], (name, section)
+    assert resolve.build(arm).round_size == workload.batch * workload.pack
