@@ -202,6 +202,10 @@ def test_the_test_pairs_seeds_and_corrects_over_finished_arms(summary):
   assert all(not summary["info"][arm]["test"] for arm in ("vanilla", "unrolled5", "r1"))
 
 
+def test_one_seed_has_no_median_of_its_own():
+  assert tables.metric_cell({"values": [5.0], "seeds": [3], "mean": 5.0, "sd": None, "median": 5.0}) == tables.Cell("5.00", "", "seed 3: 5")
+
+
 def test_table_shows_perfect_row_first_then_hand_computed_cells(summary):
   table = tables.main_table(summary, "raw")
   assert [row.name for row in table.rows] == ["perfect sampler", "vanilla", "pacgan2", "unrolled5", "r1"]

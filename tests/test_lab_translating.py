@@ -14,7 +14,7 @@ import tiny_sets
 from PIL import Image
 
 from gan_jax import data
-from gan_jax.lab import config, evaluation, export, pretrained, rundir, stored
+from gan_jax.lab import config, evaluation, export, pretrained, report, rundir, stored
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.cli import main
 from gan_jax.lab.errors import GanJaxError
@@ -210,6 +210,9 @@ def test_answers_are_scored_and_shown_beside_the_floor():
   assert perfect["psnr_n50"] == pytest.approx(10 * np.log10(255**2 * 64)) and perfect["psnr_bicubic_n50"] == rows["psnr_bicubic_n50"]
   shown = Image.open(folder / "arms/vanilla/samples/answers_seed0.png")
   assert shown.size[0] > 16 * 32 and shown.size[1] >= 3 * 32  # given, answer, data; beside their names
+  assert report.report(folder) == folder / "report.html"
+  drawn = np.asarray(Image.open(folder / "figures/answers.png").convert("RGB"))
+  assert drawn.shape[1] > 1.5 * drawn.shape[0] and drawn.std() > 20 and "figures/answers.png" in (folder / "report.md").read_text()
 
 
 def test_samples_of_a_caption(tmp_path, capsys):

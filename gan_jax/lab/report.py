@@ -107,6 +107,17 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
     )
   )
   shown.append(("samples", *_samples_figure(arms, chosen, data)))
+  answers = {arm.name: _answers(*sources[arm.name], chosen.get(arm.name, 0)) for arm in arms}
+  if any(path.is_file() for path in answers.values()):
+    shown.append(
+      (
+        "answers",
+        "Answers",
+        "Images that were given, what the arm makes of them, and the data's own answers (averaged weights, where there are any; the seed with the"
+        " median of the first metric).",
+        sample_figures.answers({name: path for name, path in answers.items() if path.is_file()}),
+      )
+    )
   near = [arm for arm in arms if arm.neighbours is not None]
   if near:
     shown.append(
@@ -154,6 +165,10 @@ def median_seed(summary: Mapping[str, Any], arm: figures.ArmView) -> int:
   values = {seed: float(value) for seed, value in zip(part["seeds"], part["values"], strict=True) if seed in arm.seeds}
   finite = {seed: value for seed, value in values.items() if np.isfinite(value)}
   return min(finite, key=lambda seed: (abs(finite[seed] - float(part["median"])), seed)) if finite else arm.seeds[0]
+
+
+def _answers(run: summaries.Run, arm: str, seed: int) -> Path:
+  return run.directory / "arms" / arm / "samples" / f"answers_seed{seed}.png"
 
 
 def _view(name: str, summary: Mapping[str, Any], run: summaries.Run, arm: str) -> figures.ArmView:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
 from gan_jax.lab import pictures
 from gan_jax.lab.figures import COLORS, INK, STYLE, ArmView, absent, legend, panels, title
@@ -87,6 +89,19 @@ def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.
         color="#555555",
       )
     for ax in axes:
+      ax.set_axis_off()
+    return figure
+
+
+def answers(paths: Mapping[str, Path]) -> Figure:
+  """The stored pictures of images given, answers and the data's answers, an arm below the other."""
+  with rc_context(STYLE):
+    images = {name: np.asarray(Image.open(path).convert("RGB")) for name, path in paths.items()}
+    height = sum(image.shape[0] / image.shape[1] for image in images.values())
+    figure = Figure(figsize=(9, 9 * height + 0.3 * len(images)), layout="constrained")
+    for ax, (name, image) in zip(np.atleast_1d(figure.subplots(len(images))), images.items(), strict=True):
+      ax.imshow(image, interpolation="nearest")
+      ax.set_title(name, loc="left", fontsize=8.5, color=INK, pad=4)
       ax.set_axis_off()
     return figure
 

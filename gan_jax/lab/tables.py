@@ -182,10 +182,10 @@ def full_table(summary: Mapping[str, Any], weights: str) -> Table:
 
 
 def metric_cell(part: Mapping[str, Any] | None) -> Cell:
-  """mean (SD), the median in small print, the seeds on hover."""
+  """mean (SD), the median in small print where there is more than one seed, the seeds on hover."""
   if part is None or not part["values"]:
     return Cell(ABSENT)
-  return Cell(mean_sd(part), f"median {number(part['median'])}", seeds_text(part))
+  return Cell(mean_sd(part), f"median {number(part['median'])}" if len(part["values"]) > 1 else "", seeds_text(part))
 
 
 def seeds_text(part: Mapping[str, Any]) -> str:
