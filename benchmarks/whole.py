@@ -1,14 +1,15 @@
 """Whole runs by the wall clock: arms of experiments/ring_rls.py beside a sequential PyTorch loop, and how long a new user waits.
 
-  python benchmarks/whole.py                     both parts, about half an hour on two cores; writes results/whole.json and whole.md
-  python benchmarks/whole.py --arms=vanilla:10   10 of PyTorch's seeds for the vanilla arm, no other arm
-  python benchmarks/whole.py --rounds=600        a look: fewer rounds, writes nothing
+  python benchmarks/whole.py                     both parts, about an hour; writes results/whole.json and whole.md
+  python benchmarks/whole.py --arms=vanilla:10   this arm alone, 10 of PyTorch's seeds, into the same record
+  python benchmarks/whole.py --arms=r1:1 --rounds=600    a look: fewer rounds, writes nothing
 
 Ours is the command of the README, `gan-jax run --config=experiments/ring_rls.py --arms=ARM`: 10 seeds, 30,000 rounds, a check every 500, metrics,
 checkpoints, figures, scores (exact W1 among them) and the report, with an empty compilation cache. Theirs is what a script would do: the same
 round (compared with ours to 1e-4 before anything is timed), seed after seed, modes counted every 500 rounds and at the end, and nothing else: no
 checkpoints, no figures, no W1. A sequential loop takes k times as long for k seeds, so theirs is measured for the number of seeds that the arm
-names and scaled to 10; the record has both numbers. Neither side is held to one core.
+names and scaled to 10; the record has both numbers. Neither side is held to one core, and neither uses more: two scripts at once, or two of our arms,
+would use the second. One run of each side: the ratios of CPU time are the ones to quote. MKL unthrottled: see README.md; two seeds at most.
 
 The modes that PyTorch's seeds hold are in the record, too: an independent repetition of the arm.
 """
@@ -19,7 +20,6 @@ import importlib
 import json
 import os
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +29,7 @@ from typing import Any
 
 import machine
 import numpy as np
+import report
 import step
 from workloads import CENTERS, SIGMA, Workload, ring
 
@@ -48,11 +49,11 @@ MEASURED = "vanilla:10,pacgan2:2,r1:2,rpgan_r1_r2:2,unrolled5:1"  # seeds of PyT
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument("--arms", default=MEASURED, help="ARM:SEEDS, comma-separated: how many of PyTorch's seeds to measure (%(default)s)")
+  parser.add_argument("--arms", help=f"ARM:SEEDS, comma-separated: how many of PyTorch's seeds ({MEASURED}); without it, the start as well")
   parser.add_argument("--rounds", type=int, default=ROUNDS)
   parser.add_argument("--theirs", help=argparse.SUPPRESS)  # ARM:SEEDS: be the PyTorch script
   args = parser.parse_args()
-  chosen = [(name, int(seeds or SEEDS)) for name, _, seeds in (arm.partition(":") for arm in (args.theirs or args.arms).split(","))]
+  chosen = [(name, int(seeds or SEEDS)) for name, _, seeds in (arm.partition(":") for arm in (args.theirs or args.arms or MEASURED).split(","))]
   unknown = [name for name, _ in chosen if name not in ARMS]
   if unknown:
     parser.error(f"no arm {unknown[0]!r}; there are {', '.join(ARMS)}")
@@ -61,12 +62,15 @@ def main() -> None:
     return
   record: dict[str, Any] = {
     "command": shlex.join(["python", "benchmarks/whole.py", *sys.argv[1:]]), "rounds": args.rounds, "seeds": SEEDS, "machine": machine.describe(),
-    "start": [], "arms": [],
   }  # fmt: skip
-  record["start"] = starts()
+  whole = args.rounds == ROUNDS
+  before = json.loads(RECORD.read_text()) if whole and RECORD.exists() else {"start": [], "arms": []}
+  record["start"] = before["start"] if args.arms else starts()
+  measured = {arm["arm"]: arm for arm in before["arms"]}
   for name, seeds in chosen:
-    record["arms"].append(compare(name, seeds, args.rounds))
-    if args.rounds == ROUNDS:
+    measured[name] = compare(name, seeds, args.rounds)
+    record["arms"] = [measured[arm] for arm in ARMS if arm in measured]
+    if whole:
       RECORD.write_text(json.dumps(record, indent=1) + "\n")
       RECORD.with_suffix(".md").write_text(document(record))
   print("\n" + document(record))
@@ -92,18 +96,26 @@ def compare(name: str, seeds: int, rounds: int) -> dict[str, Any]:
   load = os.getloadavg()[0]
   with tempfile.TemporaryDirectory() as folder:
     own = ours(EXPERIMENT, Path(folder) / "run", Path(folder) / "xla", f"--arms={name}", f"--config.num_steps={rounds}")
-  script, wall, cpu = spent([sys.executable, str(HERE / "whole.py"), f"--theirs={name}:{seeds}", f"--rounds={rounds}"])
-  made = json.loads(script)
-  once = lambda total: made["start"] + (total - made["start"]) * SEEDS / seeds  # the interpreter starts once, however many seeds follow
+    shim = machine.intel_kernels(Path(folder))
+    scripts = {"PyTorch": script(name, seeds, rounds)}
+    if shim is not None:
+      scripts[report.UNTHROTTLED] = script(name, min(seeds, 2), rounds, {"LD_PRELOAD": str(shim)})
   result = {
-    "arm": name, "ours": own, "seeds_measured": seeds, "theirs": {"wall_seconds": wall, "cpu_seconds": cpu, **made},
-    "theirs_for_all_seeds": {"wall_seconds": once(wall), "cpu_seconds": once(cpu)},
-    "ratios": {kind: once(total) / own[kind] for kind, total in (("wall_seconds", wall), ("cpu_seconds", cpu))},
-    "largest_differences": differences, "load_average": [round(load, 1), round(os.getloadavg()[0], 1)],
+    "arm": name, "ours": own, "theirs": scripts, "largest_differences": differences,
+    "load_average": [round(load, 1), round(os.getloadavg()[0], 1)], "commit": machine.commit(),
   }  # fmt: skip
-  both = f"ours {own['wall_seconds']:.0f} s, PyTorch's {once(wall):.0f} s ({seeds} of {SEEDS} seeds measured)"
-  print(f"{name}: {both}: {result['ratios']['wall_seconds']:.1f}", flush=True)
+  beside = "; ".join(f"{side} {each['all_seeds']['cpu_seconds']:.0f}" for side, each in scripts.items())
+  print(f"{name}: ours {own['cpu_seconds']:.0f} CPU s; {beside}", flush=True)
   return result
+
+
+def script(name: str, seeds: int, rounds: int, environment: dict[str, str] | None = None) -> dict[str, Any]:
+  """A run of the PyTorch script, and what it would have taken for all seeds: the interpreter starts once, however many follow."""
+  said, wall, cpu = spent([sys.executable, str(HERE / "whole.py"), f"--theirs={name}:{seeds}", f"--rounds={rounds}"], environment)
+  made = json.loads(said)
+  once = lambda total, start: start + (total - start) * SEEDS / seeds
+  every = {"wall_seconds": once(wall, made["start"]["wall_seconds"]), "cpu_seconds": once(cpu, made["start"]["cpu_seconds"])}
+  return {"seeds": seeds, "wall_seconds": wall, "cpu_seconds": cpu, "all_seeds": every, **made}
 
 
 def ours(config: str, workdir: Path, cache: Path, *arguments: str) -> dict[str, Any]:
@@ -144,25 +156,34 @@ def spent(command: list[str], environment: dict[str, str] | None = None, watch: 
 
 def theirs(name: str, seeds: int, rounds: int) -> dict[str, Any]:
   """The PyTorch script: seed after seed, Glorot's normal weights, modes counted every EVERY rounds and at the end."""
+  began = time.perf_counter()
   torch, in_torch = importlib.import_module("torch"), importlib.import_module("in_torch")
-  workload, held, start = ARMS[name], [], time.process_time()  # what loading took
+  start = {"wall_seconds": time.perf_counter() - began, "cpu_seconds": time.process_time()}
+  held = []
   for seed in range(seeds):
     torch.manual_seed(seed)
-    player = (in_torch.Unrolled if workload.unroll else in_torch.Plain)(workload)
-    for net in player.nets.values():
-      for module in net.modules():
-        if isinstance(module, torch.nn.Linear):
-          torch.nn.init.xavier_normal_(module.weight)
-          torch.nn.init.zeros_(module.bias)
-    if workload.unroll:  # looks at D's moments, which the first update makes
-      player.discriminator_turn(player.draw_real(), in_torch.Noise())
-    noise, modes = in_torch.Noise(), []
+    player, noise, modes = glorot(torch, in_torch, ARMS[name]), in_torch.Noise(), []
+    if ARMS[name].unroll:  # looks at D's moments, which the first update makes
+      player.discriminator_turn(player.draw_real(), noise)
     for number in range(1, rounds + 1):
       player.round(player.draw_real(), noise)
       if number % EVERY == 0:
-        modes.append(count(torch, player, workload, 2500, 1))
-    held.append({"modes_t1": count(torch, player, workload, 10_000, 1), "in_training": modes})
+        modes.append(count(torch, player, ARMS[name], 2500, 1))
+    held.append({"modes_t1": count(torch, player, ARMS[name], 10_000, 1), "in_training": modes})
   return {"start": start, "held": held, "modes_t1": [each["modes_t1"] for each in held]}
+
+
+def glorot(torch: Any, in_torch: Any, workload: Workload) -> Any:
+  """One seed's players, with the weights that gan_jax starts from in law: Glorot's normal ones, here not truncated, and biases of 0."""
+  player = (in_torch.Unrolled if workload.unroll else in_torch.Plain)(workload)
+  for net in player.nets.values():
+    for module in net.modules():
+      if isinstance(module, torch.nn.Linear):
+        torch.nn.init.xavier_normal_(module.weight)
+        torch.nn.init.zeros_(module.bias)
+  if workload.unroll:  # which keeps D's weights in one vector of its own
+    player.flat.data.copy_(player._join(player.own))
+  return player
 
 
 def count(torch: Any, player: Any, workload: Workload, n: int, threshold: int) -> int:
@@ -176,7 +197,7 @@ def count(torch: Any, player: Any, workload: Workload, n: int, threshold: int) -
 
 def document(record: dict[str, Any]) -> str:
   lines = [
-    "# Whole runs", "", f"`{record['command']}`; what is compared: `benchmarks/whole.py`. Wall seconds; neither side is held to one core.", "",
+    "# Whole runs", "", f"`{record['command']}`; what is compared: `benchmarks/whole.py`.", "",
     "## How long a new user waits", "",
     "| `gan-jax run --config=` | compilation cache | first scores after, s | report after, s | CPU s | compiling, s |",
     "|---|---|---:|---:|---:|---:|",
@@ -186,21 +207,20 @@ def document(record: dict[str, Any]) -> str:
     lines.append(f"| `{each['config']}` | {each['cache']} | {cells} |")
   lines += [
     "", f"## Arms of `{EXPERIMENT}`, {record['seeds']} seeds, {record['rounds']:,} rounds, beside a sequential PyTorch loop", "",
-    "| arm | ours, s | theirs, s | times faster | CPU, ours / theirs, s | times | seeds of theirs measured | modes, ours | modes, theirs | load |",
-    "|---|---:|---:|---:|---:|---:|---:|---|---|---|",
+    "CPU seconds; wall seconds are in whole.json. Theirs scaled from the seeds that were measured.", "",
+    "| arm | beside | ours, s | theirs, s | times faster | seeds of theirs measured | modes, ours | modes, theirs | load | commit |",
+    "|---|---|---:|---:|---:|---:|---|---|---|---|",
   ]  # fmt: skip
   for each in record["arms"]:
-    own, all_seeds, ratios = each["ours"], each["theirs_for_all_seeds"], each["ratios"]
-    cells = [
-      each["arm"], f"{own['wall_seconds']:,.0f}", f"{all_seeds['wall_seconds']:,.0f}", f"**{ratios['wall_seconds']:.1f}**",
-      f"{own['cpu_seconds']:,.0f} / {all_seeds['cpu_seconds']:,.0f}", f"{ratios['cpu_seconds']:.1f}", f"{each['seeds_measured']}",
-      " ".join(f"{m:g}" for m in own["modes_t1"]), " ".join(f"{m:g}" for m in each["theirs"]["modes_t1"]), "-".join(map(str, each["load_average"])),
-    ]  # fmt: skip
-    lines.append(f"| {' | '.join(cells)} |")
-  if len(record["arms"]) > 1:
-    total = [sum(each[side]["wall_seconds"] for each in record["arms"]) for side in ("ours", "theirs_for_all_seeds")]
-    shown = statistics.median(each["ratios"]["wall_seconds"] for each in record["arms"])
-    lines += ["", f"All of these: {total[0]:,.0f} s and {total[1]:,.0f} s, {total[1] / total[0]:.1f} times; median of the arms {shown:.1f}."]
+    own = each["ours"]
+    for side, made in each["theirs"].items():
+      total = made["all_seeds"]["cpu_seconds"]
+      cells = [
+        each["arm"], side, f"{own['cpu_seconds']:,.0f}", f"{total:,.0f}", f"**{total / own['cpu_seconds']:.1f}**", f"{made['seeds']}",
+        " ".join(f"{m:g}" for m in own["modes_t1"]), " ".join(f"{m:g}" for m in made["modes_t1"]), "-".join(map(str, each["load_average"])),
+        each["commit"],
+      ]  # fmt: skip
+      lines.append(f"| {' | '.join(cells)} |")
   return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in record["machine"].items())]) + "\n"
 
 

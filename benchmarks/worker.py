@@ -17,8 +17,7 @@ from typing import Any
 from workloads import from_json
 
 LONGEST_STRETCH = 500  # rounds a call: the experiments look at their runs that often
-LEAST_STRETCH = 10  # a program's first round pays for its memory: alone it is up to half as dear again, and no experiment plays single rounds
-SECONDS_A_STRETCH = 0.1
+SECONDS_A_STRETCH = 1.0  # as the runner, which plays pieces of a second: a piece's first round pays for its memory, up to half of itself
 
 
 class Worker:
@@ -64,13 +63,13 @@ class Worker:
 
   def warm_up(self) -> dict:
     """Play a while, and see how many rounds make a stretch."""
-    rounds, taken = LEAST_STRETCH // 2, 0.0
-    while taken < SECONDS_A_STRETCH and rounds < LONGEST_STRETCH:
+    rounds, taken = 1, 0.0
+    while taken < SECONDS_A_STRETCH / 10 and rounds < LONGEST_STRETCH:
       rounds = min(LONGEST_STRETCH, 2 * rounds)
       start = time.process_time()
       self.side.advance(rounds)
       taken = time.process_time() - start
-    self.stretch = max(LEAST_STRETCH, min(LONGEST_STRETCH, int(SECONDS_A_STRETCH * rounds / taken)))
+    self.stretch = max(1, min(LONGEST_STRETCH, int(SECONDS_A_STRETCH * rounds / taken)))
     tidy()
     Path("/proc/self/clear_refs").write_text("5") if Path("/proc/self/clear_refs").exists() else None  # the peak counts from here
     return {"stretch": self.stretch}

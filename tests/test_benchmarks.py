@@ -130,3 +130,11 @@ def test_whole_runs_are_of_the_experiments_arms(step):
     for section in ours.keys() - {"batch_size", "batch_unit", "game", "evaluation"}:
       assert config.as_dict(ours[section]) == arm[section], (name, section)
     assert resolve.build(arm).round_size == workload.batch * workload.pack
+  torch, in_torch = (__import__(name) for name in ("torch", "in_torch"))
+  for name in ("vanilla", "unrolled5"):
+    torch.manual_seed(0)
+    player = whole.glorot(torch, in_torch, whole.ARMS[name])
+    weights = player._cut(player.flat) if name == "unrolled5" else list(player.discriminator.parameters())
+    spread = [weight.std().item() for weight in weights[::2]]
+    np.testing.assert_allclose(spread, [(2 / (2 + 128)) ** 0.5, (2 / (128 + 128)) ** 0.5, (2 / (128 + 1)) ** 0.5], rtol=0.2)
+    assert not any(bias.any() for bias in weights[1::2])

@@ -45,6 +45,16 @@ def test_equal_to_flax_to_the_second_derivative_and_under_vmap(precise):
         np.testing.assert_allclose(a, b, rtol=1e-11 if precise else 2e-4, atol=1e-12 if precise else 2e-4)
 
 
+def test_half_precision_and_no_precision_of_its_own():
+  x, params = normal(0, 3, 4), {"kernel": normal(1, 4, 5), "bias": normal(2, 5)}
+  slope = lambda layer: jax.grad(lambda p: jnp.sum(layer.apply({"params": p}, x).astype("float32") ** 2))(params)
+  mine, theirs = (slope(layer(5, dtype="bfloat16")) for layer in (Dense, nn.Dense))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.02, atol=0.05), mine, theirs)
+  assert Dense(5, dtype="bfloat16").apply({"params": params}, x).dtype == jnp.bfloat16
+  with pytest.raises(ValueError, match="takes no precision, here 'highest'; set jax_default_matmul_precision"):
+    Dense(5, precision="highest").apply({"params": params}, x)
+
+
 def test_parameters_and_their_start_are_flaxs():
   x = normal(0, 3, 4)
   mine, theirs = (layer.init(jax.random.key(0), x)["params"] for layer in (Dense(5), nn.Dense(5)))

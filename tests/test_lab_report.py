@@ -202,6 +202,12 @@ def test_the_test_pairs_seeds_and_corrects_over_finished_arms(summary):
   assert all(not summary["info"][arm]["test"] for arm in ("vanilla", "unrolled5", "r1"))
 
 
+def test_no_floor_is_the_metric_that_arms_are_compared_by():
+  names = ["answer_all_five_fill_ref_n500", "consistency_bicubic_ref_n9", "finite", "hole_error_fill_n50", "balanced_accuracy_oracle_s3"]
+  assert all(summaries.NOT_PRIMARY.fullmatch(name) for name in names)
+  assert not any(summaries.NOT_PRIMARY.fullmatch(name) for name in ("answer_texture_ref_n500", "hole_error_n50", "balanced_accuracy_s3", "modes_t1"))
+
+
 def test_one_seed_has_no_median_of_its_own():
   assert tables.metric_cell({"values": [5.0], "seeds": [3], "mean": 5.0, "sd": None, "median": 5.0}) == tables.Cell("5.00", "", "seed 3: 5")
 

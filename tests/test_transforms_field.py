@@ -15,6 +15,9 @@ from plays import RATE, ROW, A, Affine, X, Y, bilinear, play, two_numbers, value
 
 from gan_jax import gan, objectives, priors, transforms
 from gan_jax.core import Aux, Game, Player, build
+from gan_jax.networks.convolution import convolve
+from gan_jax.networks.dense import product
+from gan_jax.transforms.field import _products
 
 WEIGHT = 0.6
 
@@ -123,3 +126,23 @@ def test_what_competitive_descent_cannot_play_is_refused():
   game = bilinear()
   with pytest.raises(ValueError, match="this game has generator, discriminator, encoder"):
     transforms.competitive(game._replace(players={**game.players, "encoder": game.players["generator"]}))
+
+
+def test_products_with_the_jacobian_go_through_convolutions_and_dense_layers():
+  """Which know no forward mode: J u and J^T w of a slope, by finite differences in float64."""
+  with jax.enable_x64(True):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 4, 4, 2))
+    at, u, w = ({"conv": rng.normal(size=(3, 3, 2, 2)), "dense": rng.normal(size=(8, 1))} for _ in range(3))
+
+    def loss(p):
+      maps = jnp.tanh(convolve(x, p["conv"], 2))
+      return jnp.sin(product(maps.reshape(3, -1), p["dense"])).sum()
+
+    value, push, pull = _products(jax.grad(loss), at)
+    step = lambda size: jax.tree.map(lambda a, b: a + size * b, at, u)
+    differences = jax.tree.map(lambda a, b: (a - b) / 2e-6, jax.grad(loss)(step(1e-6)), jax.grad(loss)(step(-1e-6)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), push(u), differences)
+    jax.tree.map(np.testing.assert_array_equal, value, jax.grad(loss)(at))
+    inner = lambda a, b: float(sum(jax.tree.leaves(jax.tree.map(lambda a, b: (a * b).sum(), a, b))))
+    assert inner(push(u), w) == pytest.approx(inner(u, pull(w)), rel=1e-10)

@@ -107,15 +107,15 @@ def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, 
     )
   )
   shown.append(("samples", *_samples_figure(arms, chosen, data)))
-  answers = {arm.name: _answers(*sources[arm.name], chosen.get(arm.name, 0)) for arm in arms}
+  answers = {arm.name: _answers(*sources[arm.name], chosen.get(arm.name, next(iter(arm.seeds), 0))) for arm in arms}
   if any(path.is_file() for path in answers.values()):
     shown.append(
       (
         "answers",
         "Answers",
-        "Images that were given, what the arm makes of them, and the data's own answers (averaged weights, where there are any; the seed with the"
-        " median of the first metric).",
-        sample_figures.answers({name: path for name, path in answers.items() if path.is_file()}),
+        "Images that were given, what the arm makes of them, and the data's own answers: averaged weights, where there are any, of the seed with"
+        f" the median {tables.heading_of(summary['primary'] or '')} (raw weights).",
+        sample_figures.answers(answers),
       )
     )
   near = [arm for arm in arms if arm.neighbours is not None]

@@ -15,6 +15,7 @@ from gan_jax.lab.figures import COLORS, INK, STYLE, ArmView, absent, legend, pan
 
 MOST_POINTS = 1000
 GRID = 8
+MOST_ANSWERS = 40  # arms
 
 
 def scatter(
@@ -94,16 +95,26 @@ def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.
 
 
 def answers(paths: Mapping[str, Path]) -> Figure:
-  """The stored pictures of images given, answers and the data's answers, an arm below the other."""
+  """The stored pictures of images given, answers and the data's answers, one arm below the other; of many arms the first."""
+  images = {name: _picture(path) for name, path in list(paths.items())[:MOST_ANSWERS]}
   with rc_context(STYLE):
-    images = {name: np.asarray(Image.open(path).convert("RGB")) for name, path in paths.items()}
-    height = sum(image.shape[0] / image.shape[1] for image in images.values())
+    height = sum(0.02 if image is None else image.shape[0] / image.shape[1] for image in images.values())
     figure = Figure(figsize=(9, 9 * height + 0.3 * len(images)), layout="constrained")
     for ax, (name, image) in zip(np.atleast_1d(figure.subplots(len(images))), images.items(), strict=True):
-      ax.imshow(image, interpolation="nearest")
-      ax.set_title(name, loc="left", fontsize=8.5, color=INK, pad=4)
+      what = "no picture" if image is None else paths[name].stem.removeprefix("answers_").replace("seed", "seed ")
+      ax.set_title(f"{name}, {what}", loc="left", fontsize=8.5, color=INK, pad=4)
       ax.set_axis_off()
+      if image is not None:
+        ax.imshow(image, interpolation="nearest")
     return figure
+
+
+def _picture(path: Path) -> np.ndarray | None:
+  """Its pixels; None where there is no whole one."""
+  try:
+    return np.asarray(Image.open(path).convert("RGB"))
+  except OSError:
+    return None
 
 
 def nearest(arms: Sequence[ArmView], chosen: Mapping[str, int]) -> Figure:

@@ -26,6 +26,10 @@ __all__ = ["Run", "combine", "quarter_metric", "read_run", "set_baselines", "sum
 MANY_MODES = 100
 
 
+# A floor's score says nothing about an arm; `finite` little.
+NOT_PRIMARY = re.compile(r"finite|.*_(copy|nearest|bicubic|fill|noise)(_ref)?_n\d+|balanced_accuracy_(plain|oversampled|oracle)_s\d+")
+
+
 def quarter_metric(names: Iterable[str]) -> str | None:
   """The metric that decides failure: modes at t = a quarter of their expected number, else at the largest t."""
   counts = [name for name in names if re.fullmatch(r"modes_t?_?(quarter|\d+)", name)]
@@ -38,9 +42,8 @@ def summarise(run: Run) -> dict[str, Any]:
   config = run.config.get("config", {})
   seeds = _seeds(config)
   names = {name.split("/", 1)[1] for metrics in run.values.values() for name in metrics}
-  primary = quarter_metric(names) or next(
-    (name for name in sorted(names) if name.startswith(("w1", "sw2"))), min(names, default=None)
-  )
+  told = sorted(name for name in names if not NOT_PRIMARY.fullmatch(name))
+  primary = quarter_metric(names) or next((name for name in told if name.startswith(("w1", "sw2"))), next(iter(told), None))
   baseline = config.get("baseline", "vanilla")
   summary: dict[str, Any] = {
     "experiment": run.config.get("experiment"),
