@@ -55,12 +55,12 @@ def document(record: dict[str, Any]) -> str:
   ]  # fmt: skip
   for result in record["results"]:
     wall, cpu = ({name: statistics.median(times) for name, times in result[f"{kind}_seconds_per_seed_round"].items()} for kind in ("wall", "cpu"))
-    target = result["workload"]["target"]
     for name, r in result["wall_ratios"].items():
-      met = "" if target is None else "yes" if r["median"] >= target else "**no**"
+      met = ("yes" if r["met"] else "**no**") if r["target"] else ""
       cells = [
         result["title"], name, f"{wall[name] * 1e3:,.3g}", f"{wall['gan_jax'] * 1e3:,.3g}", f"**{r['median']:.2f}** ({r['min']:.2f}-{r['max']:.2f})",
-        f"{target or ''}", met, f"{cpu[name] / wall[name]:.1f} / {cpu['gan_jax'] / wall['gan_jax']:.1f}", "-".join(map(str, result["load_average"])),
+        f"{r['target'] or ''}", met,
+        f"{cpu[name] / wall[name]:.1f} / {cpu['gan_jax'] / wall['gan_jax']:.1f}", "-".join(map(str, result["load_average"])),
       ]  # fmt: skip
       lines.append(f"| {' | '.join(cells)} |")
   return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in record["machine"].items())]) + "\n"

@@ -151,6 +151,7 @@ def measure(
   for _ in range(rounds):
     for side in sides:
       turns[side.name].append(side.ask("spend", seconds=seconds, clock=clock))
+  target = lambda kind: workload.target if kind == clock else None  # a target is of the clock that turns are measured by
   times = lambda kind: {name: [turn[kind] / workload.seeds for turn in each] for name, each in turns.items()}
   cpu, wall = times("cpu_seconds"), times("wall_seconds")
   return {
@@ -158,8 +159,8 @@ def measure(
     "title": workload.full_title,
     "cpu_seconds_per_seed_round": cpu,
     "wall_seconds_per_seed_round": wall,
-    "ratios": {other.name: ratio(cpu[other.name], cpu[ours.name], workload.target) for other in others},
-    "wall_ratios": {other.name: ratio(wall[other.name], wall[ours.name], None) for other in others},
+    "ratios": {other.name: ratio(cpu[other.name], cpu[ours.name], target("process_time")) for other in others},
+    "wall_ratios": {other.name: ratio(wall[other.name], wall[ours.name], target("perf_counter")) for other in others},
     "operations": operations,
     "mebibytes": {side.name: side.ask("memory")["mebibytes"] for side in sides},
     "set_up_cpu_seconds": {name: answer for name, answer in set_up.items() if name not in refused},

@@ -26,8 +26,9 @@ __all__ = ["Run", "combine", "quarter_metric", "read_run", "set_baselines", "sum
 MANY_MODES = 100
 
 
+FLOORS = "copy|nearest|bicubic|fill|noise"  # what stands beside a task's metric, by the names that its columns have
 # A floor's score says nothing about an arm; `finite` little.
-NOT_PRIMARY = re.compile(r"finite|.*_(copy|nearest|bicubic|fill|noise)(_ref)?_n\d+|balanced_accuracy_(plain|oversampled|oracle)_s\d+")
+NOT_PRIMARY = re.compile(rf"finite|.*_({FLOORS})(_ref)?_n\d+|balanced_accuracy_(plain|oversampled|oracle)_s\d+")
 
 
 def quarter_metric(names: Iterable[str]) -> str | None:

@@ -48,7 +48,7 @@ class _Column(NamedTuple):
   cell: Callable[[str], Cell]  # of an arm
 
 
-FLOOR = r"(?:_(copy|nearest|bicubic|fill|noise))?(?:_ref)?_n\d+"  # what a task's metric ends in: a floor beside it has its name there
+FLOOR = rf"(?:_({summaries.FLOORS}))?(?:_ref)?_n\d+"  # what a task's metric ends in: a floor beside it has its name there
 READ = r"(?:answer_|kept_)?"  # what the verifier read: off samples, off answers, off translations beside what was given
 # Metrics worth the first table, in this order: (pattern of the name, heading, meaning). The rest is in the last table.
 HEADLINE: list[tuple[str, str, str]] = [
