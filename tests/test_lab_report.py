@@ -208,6 +208,11 @@ def test_no_floor_is_the_metric_that_arms_are_compared_by():
   assert not any(summaries.NOT_PRIMARY.fullmatch(name) for name in ("answer_texture_ref_n500", "hole_error_n50", "balanced_accuracy_s3", "modes_t1"))
 
 
+def test_headings_of_metrics_with_and_without_a_floor():
+  wanted = {"answer_all_five_ref_n500": "all five", "answer_all_five_fill_ref_n500": "all five fill", "kept_style_n50": "style", "modes_t50": "modes t=50"}
+  assert {name: tables.heading_of(name) for name in wanted} == wanted
+
+
 def test_one_seed_has_no_median_of_its_own():
   assert tables.metric_cell({"values": [5.0], "seeds": [3], "mean": 5.0, "sd": None, "median": 5.0}) == tables.Cell("5.00", "", "seed 3: 5")
 

@@ -71,6 +71,7 @@ HEADLINE: list[tuple[str, str, str]] = [
   (rf"{READ}vertex_px{FLOOR}", "corners {0}", "pixels from the corners of the true triangle, median"),
   (rf"{READ}miou{FLOOR}", "IoU {0}", "intersection over union with the true triangle's mask, mean"),
   (rf"{READ}all_five{FLOOR}", "all five {0}", "share with all five attributes right"),
+  (rf"kept_style{FLOOR}", "style {0}", "share with a fill and a texture of the other set"),
   (r"(?:caption_)?r_precision_ref_n\d+", "R-precision", "share whose caption is the best among those that say something else"),
   (rf"alpha_iou{FLOOR}", "mask IoU", "intersection over union of the learned mask and the triangle that the verifier finds"),
   (r"balanced_accuracy(?:_(plain|oversampled|oracle))?_s\d+", "accuracy {0}", "balanced, of a classifier that the generated images teach, too"),
@@ -207,8 +208,12 @@ def heading_of(metric: str | None) -> str:
   for pattern, heading, _ in HEADLINE:
     match = re.fullmatch(pattern, metric or "")
     if match:
-      return heading.format(*match.groups())
+      return _filled(heading, match)
   return metric or "metric"
+
+
+def _filled(heading: str, match: re.Match[str]) -> str:
+  return heading.format(*(group or "" for group in match.groups())).strip()
 
 
 def markdown(table: Table) -> str:
@@ -295,8 +300,7 @@ def headline(summary: Mapping[str, Any], weights: str) -> list[tuple[str, str, s
     for name in sorted(present - {name for name, *_ in found}, key=lambda name: (len(name), name)):
       match = re.fullmatch(pattern, name)
       if match:
-        groups = [group or "" for group in match.groups()]
-        found.append((name, heading.format(*groups).strip(), meaning.format(*groups)))
+        found.append((name, _filled(heading, match), _filled(meaning, match)))
   return found or [(name, name, "") for name in sorted(present)[:6]]
 
 
