@@ -209,7 +209,7 @@ def test_no_floor_is_the_metric_that_arms_are_compared_by():
 
 
 def test_headings_of_metrics_with_and_without_a_floor():
-  wanted = {"answer_all_five_ref_n500": "all five", "answer_all_five_fill_ref_n500": "all five fill", "kept_style_n50": "style", "modes_t50": "modes t=50"}
+  wanted = {"answer_all_five_ref_n500": "all five", "answer_all_five_fill_ref_n500": "all five fill", "kept_style_n50": "style"}
   assert {name: tables.heading_of(name) for name in wanted} == wanted
 
 
