@@ -1,19 +1,144 @@
-"""Every method of the field as an arm of a protocol on points, each at its default: for `league_ring.py`, and for `benchmarks/methods.py` to time.
+"""Every method of the field as an arm of a protocol, each at its default, and three settings of each one's own knob: for the leagues
+(`league_ring.py`, `league_digits.py`, ...), and for `benchmarks/methods.py` to time.
 
-A method whose published setting is for images alone has the setting that its docstring gives for points, or else the plainest one; nothing here was
-tuned, but for R1's and RpGAN's gamma (see ring_rls.py). This file is no experiment, hence the underscore.
+A method whose published setting is for images alone has the setting that its docstring gives for points, or else the plainest one. This file is no
+experiment, hence the underscore.
 """
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from ml_collections import ConfigDict
 
 Patch = dict[str, Any]
 
 NOISE = {"name": "instance_noise", "sigma": 0.1}
+G, D, MOVE = "generator_terms", "discriminator_terms", "transforms"
+TUNING_SEEDS = (100, 101, 102)  # no league reports them
+FINAL_SEEDS = tuple(range(200, 230))
+RATES = (1.0, 1 / 3, 3.0)  # times the protocol's, all players alike: for a method without a knob of its own
+# A method's own knob: its default, and two other settings.
+KNOBS: dict[str, tuple[str, tuple[float, float, float]]] = {
+  "label_smoothing": ("objective.real_label", (0.9, 0.8, 0.95)),
+  "wgan_clip": (f"{MOVE}.clip_weights.limit", (0.01, 0.03, 0.1)),
+  "alpha": ("objective.alpha_d", (0.7, 0.5, 0.9)),
+  "top_k": ("objective.share", (0.5, 0.75, 0.9)),
+  "sinkhorn": ("objective.epsilon", (0.1, 0.01, 1.0)),
+  "sliced_wasserstein": ("objective.num_projections", (128, 32, 512)),
+  "minibatch_discrimination": ("discriminator.across.num_kernels", (20, 5, 50)),
+  "minibatch_stddev": ("discriminator.across.group_size", (4, 8, 16)),
+  "instance_noise": ("view.instance_noise.sigma", (0.1, 0.03, 0.3)),
+  "ada": ("view.ada.of.sigma", (0.1, 0.03, 0.3)),
+  "diffusion": ("view.diffusion.sigma", (0.05, 0.02, 0.15)),
+  "unrolled5": (f"{MOVE}.unroll.steps", (5, 1, 2)),
+  "lookahead": (f"{MOVE}.lookahead.k", (5, 20, 100)),
+  "symplectic": (f"{MOVE}.symplectic.weight", (1.0, 0.1, 10.0)),
+  "rejection_sampling": (f"{MOVE}.rejection_sampling.percentile", (80.0, 50.0, 95.0)),
+  "truncation": (f"{MOVE}.truncation.threshold", (1.0, 1.5, 2.0)),
+  "self_conditioned": (f"{MOVE}.self_conditioned.num_clusters", (50, 25, 10)),
+  "d2gan": ("game.beta", (1.0, 0.1, 10.0)),
+  "mgan": ("game.beta", (0.01, 0.1, 1.0)),
+  "gman": ("game.sharpness", (1.0, 0.0, 10.0)),
+  "veegan": ("game.weight", (1.0, 0.1, 0.01)),
+  "mode_regularized": ("game.mode_weight", (0.4, 0.04, 4.0)),
+  "mdgan": ("game.weight", (0.01, 0.001, 0.1)),
+  "presgan": ("game.weight", (0.01, 0.001, 0.1)),
+}
+# Methods whose knob is a weight that the table below sets: that, a tenth of it, and ten times it.
+WEIGHTS: dict[str, tuple[str, ...]] = {
+  **{name: (f"{D}.{name}.gamma",) for name in ("r1", "r2", "roth")},
+  **{name: (f"{D}.{name}.weight",) for name in ("approximate_r1", "approximate_r2", "consistency", "zero_gp", "dragan", "lecam")},
+  **{name: (f"{D}.{name}.weight",) for name in ("wgan_gp", "wgan_lp")},
+  **{name: (f"{G}.{name}.weight",) for name in ("feature_matching", "mode_seeking", "dsgan", "gdpp", "gdpp_eigenvalues", "imle")},
+  "buresgan": (f"{G}.bures.weight",),
+  "deligan": (f"{G}.unit_scales.weight",),
+  "mmd": (f"{D}.wgan_gp.weight",),
+  "rpgan_r1_r2": (f"{D}.r1.gamma", f"{D}.r2.gamma"),
+  "balanced_consistency": (f"{D}.balanced_consistency.weight_real", f"{D}.balanced_consistency.weight_fake"),
+  "infogan": (f"{D}.information.weight", f"{G}.information.weight"),
+  "consensus": (f"{MOVE}.consensus.gamma",),
+  "historical_averaging": (f"{MOVE}.historical_averaging.weight",),
+}
 
 
-def methods(*, adam: Patch, hidden: tuple[int, ...], latent: int, batch: int) -> dict[str, Patch]:
-  """`adam`: the optimiser of further players. `hidden`: widths of every network. `latent`, `batch`: the protocol's."""
-  net = lambda out: {"name": "mlp", "out": out, "features": hidden, "activation": "tanh"}
+def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str | None, quick: tuple[str, ...]) -> ConfigDict:
+  """A league's form: None, every method at its default; "tune", three settings of each, on seeds of their own; "tuned", each method whose best
+  (mean modes at t = 1/4, in `results/NAME_tune`) is not its default; "final", 30 further seeds; "quick"."""
+  chosen = Path(__file__).parent / "results" / f"{name}_tune" / "summary.json"
+  with config.ignore_type():
+    if form in ("tune", "tuned"):
+      rates = {player: settings["learning_rate"] for player, settings in config.optimizers.items()}
+      three = {method: settings(method, patch, rates) for method, patch in arms.items()}
+    if form is None:
+      config.arms = dict(arms)
+    elif form == "quick":
+      config.arms = {method: arms[method] for method in quick}
+      config.update(seeds=2, num_steps=300)
+      config.evaluation.update(num_samples=2500, thresholds=(1,), every=100)
+    elif form == "tune":
+      config.arms = {arm: patch for arms in three.values() for arm, patch in arms.items()}
+      config.seeds = TUNING_SEEDS
+      config.evaluation["every"] = 5000
+    elif form == "tuned" and chosen.exists():
+      tried = {arm: values["raw/modes_tquarter"]["mean"] for arm, values in json.loads(chosen.read_text())["arms"].items()}
+      config.arms = best(three, tried)
+    elif form == "final":
+      config.arms = dict(arms)
+      config.seeds = FINAL_SEEDS
+    else:
+      raise ValueError(f"no form {form!r} of this experiment; use quick, tune, {'tuned ' * chosen.exists()}or final")
+  return config
+
+
+def settings(method: str, patch: Patch, rates: Mapping[str, float]) -> dict[str, Patch]:
+  """`{arm: patch}`, three: the default under the method's own name, and two others of its knob, or of the players' learning rates `rates`."""
+  if method in KNOBS:
+    path, (_, *values) = KNOBS[method]
+    others = {value: {path: value} for value in values}
+  elif method in WEIGHTS:
+    default = patch[WEIGHTS[method][0]]
+    others = {value: dict.fromkeys(WEIGHTS[method], value) for value in (default / 10, default * 10)}
+  else:
+    own = {player: patch.get(f"optimizers.{player}.learning_rate", rate) for player, rate in rates.items()}
+    own |= {key.split(".")[1]: value["learning_rate"] for key, value in patch.items() if key.startswith("optimizers.") and isinstance(value, dict)}
+    others = {f"rate{factor:.2g}": {f"optimizers.{player}.learning_rate": factor * rate for player, rate in own.items()} for factor in RATES[1:]}
+  named = {f"{method}_{value if isinstance(value, str) else format(value, 'g')}": {**patch, **other} for value, other in others.items()}
+  return {method: patch, **named}
+
+
+def best(three: Mapping[str, Mapping[str, Patch]], tried: Mapping[str, float]) -> dict[str, Patch]:
+  """Of each method that was tuned the setting with the highest value, the default where it is as good; those that are defaults are left out."""
+  chosen = {}
+  for method, arms in three.items():
+    if set(arms) <= set(tried):
+      arm = max(arms, key=lambda arm: tried[arm])  # the first of equals
+      if arm != method:
+        chosen[arm] = arms[arm]
+  return chosen
+
+
+def methods(
+  *,
+  adam: Patch,
+  hidden: tuple[int, ...],
+  latent: int,
+  batch: int,
+  network: Patch | None = None,
+  num_generators: int = 4,
+  r1: float = 0.1,
+  wgan_gp: float = 0.1,
+  dragan: float = 1.0,
+  mode_seeking: float = 0.1,
+) -> dict[str, Patch]:
+  """Vanilla, three controls, and the methods.
+
+  adam: the optimiser of further players. hidden: D's widths. latent, batch: the protocol's. network: further players, as a config has them without
+  `out` (default: `hidden`, tanh). num_generators: of MGAN and MAD-GAN. The others are weights of penalties, which depend on the data's scale.
+  """
+  further = network or {"name": "mlp", "features": hidden, "activation": "tanh"}
+  net = lambda out: {**further, "out": out}
 
   def game(name: str, *, encoder: int | None = None, player: str = "encoder", further: tuple[str, ...] = (), **settings: Any) -> Patch:
     extra = (*((player,) if encoder else ()), *further)
@@ -50,23 +175,23 @@ def methods(*, adam: Patch, hidden: tuple[int, ...], latent: int, batch: int) ->
     "sinkhorn": {**objective("sinkhorn", cost="cosine"), "discriminator.out": 16},
     "sliced_wasserstein": objective("sliced_wasserstein"),
     # penalties
-    "r1": penalty("r1", gamma=0.1),
-    "r2": penalty("r2", gamma=0.1),
+    "r1": penalty("r1", gamma=r1),
+    "r2": penalty("r2", gamma=r1),
     "rpgan_r1_r2": {**objective("relativistic_paired"), **penalty("r1", gamma=1.0), **penalty("r2", gamma=1.0)},
     "approximate_r1": penalty("approximate_r1", weight=100.0),
     "approximate_r2": penalty("approximate_r2", weight=100.0),
-    "roth": penalty("roth", gamma=0.1),
+    "roth": penalty("roth", gamma=r1),
     "consistency": penalty("consistency", weight=10.0, augmentation=NOISE),
     "balanced_consistency": penalty("balanced_consistency", weight_real=10.0, weight_fake=10.0, augmentation=NOISE),
-    "wgan_gp": {**critic, **penalty("wgan_gp", weight=0.1)},
-    "wgan_lp": {**critic, **penalty("wgan_lp", weight=0.1)},
-    "zero_gp": penalty("zero_gp", weight=0.1),
-    "dragan": penalty("dragan", weight=1.0),
+    "wgan_gp": {**critic, **penalty("wgan_gp", weight=wgan_gp)},
+    "wgan_lp": {**critic, **penalty("wgan_lp", weight=wgan_gp)},
+    "zero_gp": penalty("zero_gp", weight=wgan_gp),
+    "dragan": penalty("dragan", weight=dragan),
     "lecam": penalty("lecam", weight=0.1),
     # generator terms
     "feature_matching": term("feature_matching", weight=1.0),
-    "mode_seeking": term("mode_seeking", weight=0.1),
-    "dsgan": term("dsgan", weight=0.1, limit=1.0),
+    "mode_seeking": term("mode_seeking", weight=mode_seeking),
+    "dsgan": term("dsgan", weight=mode_seeking, limit=1.0),
     "buresgan": term("bures", weight=1.0),
     "gdpp": term("gdpp", weight=1.0),
     "gdpp_eigenvalues": term("gdpp_eigenvalues", weight=1e-4),
@@ -117,11 +242,13 @@ def methods(*, adam: Patch, hidden: tuple[int, ...], latent: int, batch: int) ->
     "mode_regularized": game("mode_regularized", encoder=latent),
     "mdgan": game("mdgan", encoder=latent, further=("second_discriminator",)),
     "d2gan": game("d2gan", further=("second_discriminator",)),
-    "mgan": {**game("mgan", num_generators=4), "generator.heads": 4, "discriminator.out": 5},
-    "madgan": {**game("madgan", num_generators=4), "generator.heads": 4, "discriminator.out": 5},
+    **{
+      name: {**game(name, num_generators=num_generators), "generator.heads": num_generators, "discriminator.out": num_generators + 1}
+      for name in ("mgan", "madgan")
+    },
     "gman": game("gman"),
     "presgan": game("presgan"),
   }  # fmt: skip
 
 
-__all__ = ["methods"]
+__all__ = ["best", "league", "methods", "settings"]

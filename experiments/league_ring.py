@@ -8,14 +8,18 @@ seeds the smallest possible p is .16, so a league says where to look; who is bet
 
   gan-jax run --config=experiments/league_ring.py --workdir=runs/league_ring      10 seeds, 30,000 rounds, 81 arms: hours, arm by arm
   gan-jax run --config=experiments/league_ring.py:quick --workdir=runs/league_quick    2 seeds, 300 rounds, 6 arms: minutes, to see that all works
+  gan-jax run --config=experiments/league_ring.py:tune --workdir=runs/league_ring_tune    every method at 3 settings, on 3 seeds that are not reported
+  gan-jax run --config=experiments/league_ring.py:tuned --workdir=runs/league_ring_tuned    those at their best, where that is not the default
   gan-jax run --config=experiments/league_ring.py:final --workdir=runs/league_final    30 other seeds; name the arms of the question with --arms=
 
+Tuning is equal: a method's own knob (`_methods.py`), or the players' learning rate where it has none, at the default and two other settings, over the
+whole schedule; the best by mean modes at t = 1/4, the default where it is as good. `gan-jax report` takes several folders: the default and the tuned.
 The same command again goes on where it stopped, and `--arms=a,b` runs some of them: the league grows, and `gan-jax report DIR` tells what is there.
 Expected: vanilla and rpgan_r1_r2 as in README.md beside this (ring_rls), whose arms these are.
 """
 
 import ring_rls
-from _methods import methods
+from _methods import league, methods
 from ml_collections import ConfigDict
 
 ARMS = methods(adam=ring_rls.ADAM, hidden=(128, 128), latent=25, batch=64)
@@ -25,14 +29,4 @@ QUICK = ("vanilla", "double_batch", "rpgan_r1_r2", "pacgan2", "ridge_leverage", 
 def get_config(arg: str | None = None) -> ConfigDict:
   config = ring_rls.get_config()
   config.question = "What does every method do on the imbalanced ring, each at its default?"
-  config.arms = ARMS
-  if arg == "quick":
-    config.arms = {name: ARMS[name] for name in QUICK}
-    config.update(seeds=2, num_steps=300)
-    config.evaluation.update(num_samples=2500, thresholds=(1,), every=100)
-  elif arg == "final":
-    with config.ignore_type():
-      config.seeds = tuple(range(200, 230))
-  elif arg is not None:
-    raise ValueError(f"no form {arg!r} of this experiment; use quick or final")
-  return config
+  return league(config, ARMS, "league_ring", arg, QUICK)

@@ -138,6 +138,8 @@ def test_a_sensible_set(arms):
     (("mgan", "ali"), '"mgan" and "ali" both set game'),
     (("pacgan2", "pacgan4"), '"pacgan2" and "pacgan4" both set view.pack.size'),
     (("pacgan2", "self_conditioned"), "no packs"),
+    (("unrolled5", "self_conditioned"), "put self_conditioned etc. before that one"),
+    (("unrolled5", "wgan_clip"), "put clip_weights etc. before that one"),
     (("wgan_gp", "consensus"), "use n_critic 1"),
     (("minibatch_stddev", "minibatch_discrimination"), "both set discriminator.across"),
     (("infogan", "deligan"), "both set prior"),

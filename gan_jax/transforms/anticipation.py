@@ -77,7 +77,11 @@ def look_ahead(game: Game, names: tuple[str, ...], state: GanState, batch: Batch
     known = jax.eval_shape(game.players[name].optimizer.init, state.params[name])
     if jax.tree.structure(known) != jax.tree.structure(state.opt_state[name]):  # type: ignore[operator]
       raise ValueError(f"the optimizer of {name} was changed after a transform that looks ahead by it; put clip_weights etc. before that one")
-  return take_turn(game, names, state, batch, key)[0]
+  ahead = take_turn(game, names, state, batch, key)[0]
+  for name in names:
+    if jax.tree.structure(ahead.model_state[name]) != jax.tree.structure(state.model_state[name]):
+      raise ValueError(f"the state of {name} was widened after a transform that looks ahead by it; put self_conditioned etc. before that one")
+  return ahead
 
 
 __all__ = ["extragradient", "unroll"]
