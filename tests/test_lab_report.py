@@ -302,6 +302,25 @@ def test_time_and_area_of_the_mode_curve(tmp_path):
   assert cells(tables.dynamics_table(reports.summarise_run(run)), "vanilla")["rounds to all modes"].text == "∞"
 
 
+def test_modes_at_equal_samples(tmp_path):
+  """An arm that sees 2.5 times the baseline's examples in 3,000 rounds has seen the baseline's after 1,200: the check before is that of 1,000."""
+  run = make_run(tmp_path / "run", arms=VALUES | {"minibatch_stddev": VALUES["vanilla"]})
+  assert "modes, equal samples" not in cells(tables.dynamics_table(reports.summarise_run(run)), "vanilla")  # all have seen as many
+  curve = [(0, 0), (1000, 4), (2000, 6), (3000, 8)]
+  rows = [{"step": step, "seed": seed, "weights": "raw", "modes": modes / (2 - seed)} for step, modes in curve for seed in (0, 1)]
+  for arm, seen in (("pacgan2", 480_000), ("minibatch_stddev", 96_000)):
+    status = run / "arms" / arm / "status.json"
+    write_json(status, {**json.loads(status.read_text()), "samples_seen": seen})
+    (run / "arms" / arm / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+  summary = reports.summarise_run(run)
+  values = lambda arm: summary["arms"][arm]["raw/modes_at_equal_samples"]["values"]
+  assert values("pacgan2") == [2, 4]
+  assert values("minibatch_stddev") == [4, 8]  # it saw fewer: all it has
+  assert cells(tables.dynamics_table(summary), "pacgan2")["modes, equal samples"].text.startswith("3")
+  assert "equal samples" in tables.markdown(tables.dynamics_table(summary))
+  assert "modes_at_equal_samples" not in [heading for heading, _ in tables.full_table(summary, "raw").columns]
+
+
 def test_the_second_half_of_training_in_table_and_figure(tmp_path):
   """Two arms with the meters: one whose gradient vanishes with everything in one mode, one that rotates. The others have no such columns."""
   run = make_run(tmp_path / "run")

@@ -71,7 +71,9 @@ def summarise(run: Run) -> dict[str, Any]:
     metrics |= _curve_metrics(run.curves(arm), run) | _late({seed: log for seed, log in run.logs.get(arm, {}).items() if seed not in gave_up})
     summary["arms"][arm] = metrics
     summary["info"][arm] = _info(run, arm, seeds, metrics, summary)
-  set_baselines(summary, {arm: baseline for arm in run.arms})
+  baselines = {arm: baseline for arm in run.arms}
+  set_baselines(summary, baselines)
+  _set_equal_samples(summary, {arm: (run, arm) for arm in run.arms}, baselines)
   return summary
 
 
@@ -130,6 +132,7 @@ def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]
   whole["baseline"] = first
   whole["seeds"] = sorted({seed for summary in summaries for seed in summary["seeds"]})
   set_baselines(whole, baselines)
+  _set_equal_samples(whole, sources, baselines)
   return whole, sources
 
 
@@ -212,6 +215,22 @@ def _late(logs: Mapping[int, Log]) -> dict[str, Any]:
   names = [name for name in LATE if any(name in values for values in found.values())]
   seeds = {name: [seed for seed in sorted(found) if name in found[seed]] for name in names}
   return {f"raw/{name}": {"seeds": seeds[name], **statistics.summarise([found[seed][name] for seed in seeds[name]])} for name in names}
+
+
+def _set_equal_samples(summary: dict[str, Any], sources: Mapping[str, tuple[Run, str]], baselines: Mapping[str, str]) -> None:
+  """The modes that the monitor saw when an arm had seen as many real examples as its baseline in the end, at the last check before.
+
+  An arm that sees no more of them than the baseline has those of its last check.
+  """
+  info = summary["info"]
+  for arm, (run, name) in sources.items():
+    own, other = (info.get(key, {}).get("samples_seen") for key in (arm, baselines[arm]))
+    if not (own and other and info[arm]["rounds"]):
+      continue
+    rounds = info[arm]["rounds"] * min(1.0, other / own)
+    then = {seed: float(modes[steps <= rounds][-1]) for seed, (steps, modes) in run.curves(name).items() if steps[0] <= rounds}
+    if then:
+      summary["arms"][arm]["raw/modes_at_equal_samples"] = {"seeds": list(then), **statistics.summarise(list(then.values()))}
 
 
 def _pairs(summary: Mapping, name: str, arm: str, baseline: str) -> tuple[list[float], list[float]] | None:

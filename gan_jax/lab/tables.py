@@ -87,7 +87,7 @@ LATE_COLUMNS: list[tuple[str, str, str]] = [
   ("raw/late_quality_swing", "swing of it", "its standard deviation over those checks; 0 where training has settled"),
   ("raw/late_swing", "swing of loss", "standard deviation of the generator's loss over the checks of the second half; compare within one objective"),
 ]
-ON_THE_WAY = {"time_to_all_modes", "area_under_modes", *(name.removeprefix("raw/") for name, *_ in LATE_COLUMNS)}
+ON_THE_WAY = {"time_to_all_modes", "area_under_modes", "modes_at_equal_samples", *(name.removeprefix("raw/") for name, *_ in LATE_COLUMNS)}
 
 
 def mark_of(info: Mapping[str, Any]) -> str:
@@ -134,6 +134,14 @@ def dynamics_table(summary: Mapping[str, Any]) -> Table | None:
       "mean over training of the modes held, over those of a perfect sampler; 1 is all of them from the first check on",
     ),
   ]
+  if len({info.get("samples_seen") for info in summary["info"].values()} - {None}) > 1:
+    names.append(
+      (
+        "raw/modes_at_equal_samples",
+        "modes, equal samples",
+        f"that the monitor saw when the arm had seen as many real examples as {baseline_name(summary)} sees in all: is its lead one of samples?",
+      )
+    )
   names = [entry for entry in [*names, *LATE_COLUMNS] if any(entry[0] in metrics for metrics in summary["arms"].values())]
   if not names:
     return None

@@ -79,7 +79,7 @@ def look_ahead(game: Game, names: tuple[str, ...], state: GanState, batch: Batch
       raise ValueError(f"the optimizer of {name} was changed after a transform that looks ahead by it; put clip_weights etc. before that one")
   ahead = take_turn(game, names, state, batch, key)[0]
   for name in names:
-    if jax.tree.structure(ahead.model_state[name]) != jax.tree.structure(state.model_state[name]):
+    if jax.tree.structure(ahead.model_state[name]) != jax.tree.structure(state.model_state[name]):  # type: ignore[operator]
       raise ValueError(f"the state of {name} was widened after a transform that looks ahead by it; put self_conditioned etc. before that one")
   return ahead
 
