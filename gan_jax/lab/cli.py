@@ -63,10 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   resolved = _load(options, overrides)
-  from gan_jax.lab import cache, distributed, machine, train
+  from gan_jax.lab import cache, distributed, machine, strategy, train
 
   machine.ask(options.platform, deterministic=options.deterministic)
-  distributed.start(options.coordinator, options.num_processes, options.process_id)
+  if not distributed.start(options.coordinator, options.num_processes, options.process_id):
+    strategy.use_cores()
   machine.check(options.platform)
   cache.compile_to_disk()
   allow = [name for names in options.allow_config_change for name in names.split(",")]
@@ -280,7 +281,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     "--strategy",
     choices=("auto", "jit", "pmap", "sharded"),
     default="auto",
-    help="how seeds and batches lie on the devices; auto: sharded over accelerators, otherwise one device",
+    help="how seeds and batches lie on the devices; auto: sharded over accelerators; on CPU seeds apart on its cores",
   )
   commands["run"].add_argument("--max-seconds", metavar="N", type=_positive, help="stop then, with everything saved and exit code 75")
   commands["run"].add_argument("--platform", choices=("cpu", "gpu", "tpu"), help="refuse to run on anything else; the fastest there is by default")

@@ -24,8 +24,8 @@ PATIENCE = 60.0  # seconds, for process 0 to come up
 COUNTS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")  # set by srun and mpirun: how many processes they started
 
 
-def start(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
-  """Join the other processes, before anything else asks JAX for its devices.
+def start(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> bool:
+  """Join the other processes, before anything else asks JAX for its devices; False if there are none.
 
   By hand with all three; with "auto" as coordinator, or where srun or mpirun started more than one process, as `jax.distributed` finds its
   cluster. Otherwise this is the only process.
@@ -44,7 +44,7 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
   elif num_processes not in (None, 1) or process_id not in (None, 0):
     raise UsageError("--num-processes and --process-id need --coordinator=HOST:PORT")
   elif coordinator is None and (num_processes == 1 or all(os.environ.get(name, "1") == "1" for name in COUNTS)):
-    return
+    return False
   try:
     if coordinator in (None, "auto"):
       jax.distributed.initialize()
@@ -53,6 +53,7 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
       jax.distributed.initialize(coordinator, num_processes, process_id)
   except (ValueError, RuntimeError, OSError) as error:
     raise UsageError(f"--coordinator={coordinator or 'auto'}: cannot join the other processes ({str(error).splitlines()[0]})") from error
+  return True
 
 
 def first() -> bool:

@@ -45,7 +45,7 @@ class Program(NamedTuple):
 def program(experiment: resolve.Experiment, layout: strategy.Layout | None = None, seeds: str | None = None) -> Program:
   """`keys` is `{"init", "data", "run"}`, each `[S]`. A round's batch is a function of (seed, round) alone, whatever the layout."""
   layout = layout or strategy.jit()
-  how = seeds or strategy.over_seeds(experiment.shapes)
+  how = seeds or strategy.over_seeds()
   data, size = experiment.data, experiment.round_size
   whole = core.build(experiment.game)
   plain = layout.axis_name is None and layout.spread is None
@@ -158,9 +158,15 @@ def _conditions(data: Data) -> Callable[[Array, int], dict[str, Array]]:
   return conditions
 
 
+def _convolutional(shapes: core.GanState) -> bool:
+  """Whether any player has kernels of images, `[H, W, C, D]`."""
+  leaves = jax.tree_util.tree_leaves_with_path(shapes.params)
+  return any(leaf.ndim == 4 and jax.tree_util.keystr(path[-1:], simple=True) == "kernel" for path, leaf in leaves)
+
+
 def _sample(experiment: resolve.Experiment, algorithm: core.Algorithm, how: str) -> Callable[..., np.ndarray]:
   conditions_of = _conditions(experiment.data)
-  most = SLICE if strategy.convolutional(experiment.shapes) else max(1, SLICE_NUMBERS // math.prod(experiment.data.shape))
+  most = SLICE if _convolutional(experiment.shapes) else max(1, SLICE_NUMBERS // math.prod(experiment.data.shape))
 
   def every(states: core.GanState, keys: Array, conditions: dict[str, Array], n: int) -> Array:
     def one(state: core.GanState, key: Array, conditions: dict[str, Array]) -> Array:

@@ -4,8 +4,10 @@ A layout wraps the runner's program and knows nothing of games: every array that
 device and comes back so, and so a checkpoint of one layout resumes on another.
 """
 
+import contextlib
 import functools
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -100,11 +102,12 @@ def sharded(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
 
   by_row = NamedSharding(mesh, PartitionSpec(SEEDS, None, BATCH))
   place, stream, replicate = (functools.partial(distributed.put, sharding=sharding) for sharding in (by_seed, by_row, whole))
-  return Layout("sharded", len(everyone), share, None, spread, compile, place, stream, replicate, lambda tree: distributed.fetch(tree, whole))
+  rows = spread if share > 1 else None
+  return Layout("sharded", len(everyone), share, None, rows, compile, place, stream, replicate, lambda tree: distributed.fetch(tree, whole))
 
 
 def choose(name: str, experiment: resolve.Experiment, num_seeds: int) -> Layout:
-  """The layout of that name for an arm on this machine. "auto": every accelerator, sharded; one CPU device, for more of them share its cores.
+  """The layout of that name for an arm on this machine. "auto": every accelerator, sharded; on CPU seeds apart, and batches whole.
 
   Raises:
     UsageError: the devices do not divide the batch, or the strategy does not fit the game or the number of processes.
@@ -138,15 +141,13 @@ def divides(experiment: resolve.Experiment, layout: Layout) -> bool:
   return turn_rows(experiment) % (layout.share * experiment.game.pack_size) == 0
 
 
-def over_seeds(shapes: core.GanState) -> str:
-  """How one device plays its seeds: "vmap" at once; "map" one by one, for convolutions on CPU, whose vmapped kernels become slow grouped ones."""
-  return "map" if convolutional(shapes) and jax.default_backend() == "cpu" else "vmap"
+def over_seeds() -> str:
+  """How one device plays its seeds: "vmap", at once; on CPU "map", one by one.
 
-
-def convolutional(shapes: core.GanState) -> bool:
-  """Whether any player has kernels of images, `[H, W, C, D]`."""
-  leaves = jax.tree_util.tree_leaves_with_path(shapes.params)
-  return any(leaf.ndim == 4 and jax.tree_util.keystr(path[-1:], simple=True) == "kernel" for path, leaf in leaves)
+  There every seed's numbers are then the same whatever seeds are beside it; convolutions, whose vmapped kernels would become slow grouped ones, are
+  several times as fast, and dense players as fast or faster (docs/performance.md).
+  """
+  return "map" if jax.default_backend() == "cpu" else "vmap"
 
 
 def each_seed(function: Callable[..., PyTree], how: str, in_axes: Sequence[int | None]) -> Callable[..., PyTree]:
@@ -164,17 +165,27 @@ def each_seed(function: Callable[..., PyTree], how: str, in_axes: Sequence[int |
   return one_by_one
 
 
+def use_cores() -> None:
+  """Makes every core of this machine a CPU device, before anything asks JAX for its devices: "auto" then plays seeds side by side."""
+  if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+    return
+  cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+  with contextlib.suppress(RuntimeError):  # JAX has its devices already
+    jax.config.update("jax_num_cpu_devices", cores or 1)
+
+
 def _best(experiment: resolve.Experiment, num_seeds: int) -> Layout:
-  """As many accelerators as divide the batch; with several processes, all devices."""
+  """As many accelerators as divide the batch, or as many CPU devices as divide the seeds; with several processes, all devices."""
   devices = jax.devices()
   if jax.process_count() > 1:
     return sharded(num_seeds)
+  on_cpu = jax.default_backend() == "cpu"
   for count in range(len(devices), 1, -1):
     layout = sharded(num_seeds, devices[:count])
-    if jax.default_backend() != "cpu" and divides(experiment, layout):
+    if layout.share == 1 if on_cpu else divides(experiment, layout):
       return layout
   return jit()
 
 
-__all__ = ["NAMES", "Layout", "choose", "convolutional", "each_seed", "jit", "over_seeds", "pmap", "sharded"]
+__all__ = ["NAMES", "Layout", "choose", "each_seed", "jit", "over_seeds", "pmap", "sharded", "use_cores"]
 
