@@ -1,7 +1,8 @@
 """Arms compose: any methods of the field that `_methods.py` has, as `gan-jax run --arms=a+b+c` puts them together, on tiny networks.
 
 A set of up to four methods is built and keeps its state's tree and types (so a second round is no second trace), or is refused in one line before
-anything compiles: 4 random sets by default, 200 with the slow tests, which also play three rounds of each and hold every number finite.
+anything compiles: 4 random sets by default, 200 with the slow tests, which also play three rounds of each and hold every number finite. And the
+settings that leagues are tuned by are settings of these arms.
 """
 
 import random
@@ -165,3 +166,46 @@ def test_random_sets_play(arms, number):
   experiment = traced(arms, names)
   if experiment is not None:
     play(experiment, names)
+
+
+@pytest.fixture(scope="module")
+def tuning():
+  sys.path.insert(0, str(EXPERIMENTS))
+  try:
+    import _methods
+  finally:
+    sys.path.remove(str(EXPERIMENTS))
+  return _methods
+
+
+def test_three_settings_of_every_method(arms, tuning):
+  """The default comes first, the others differ from it in their knob alone, and each is a value that the method takes."""
+  rates = {"generator": 1e-3, "discriminator": 1e-3}
+  for method, patch in arms.items():
+    three = tuning.settings(method, patch, rates)
+    assert len(three) == 3 and next(iter(three)) == method and three[method] == patch
+    plain, *others = (patches.patched(base(), each) for each in three.values())
+    changed = [{path for path in flat(plain) | flat(other) if flat(plain).get(path) != flat(other).get(path)} for other in others]
+    assert changed[0] and others[0] != others[1], method
+    if method in tuning.KNOBS or method in tuning.WEIGHTS:
+      paths = (tuning.KNOBS[method][0],) if method in tuning.KNOBS else tuning.WEIGHTS[method]
+      assert all(each <= set(paths) for each in changed), (method, changed)
+      if method in tuning.KNOBS and paths[0] in flat(plain) and method not in ("unrolled5", "self_conditioned"):  # made smaller here
+        assert flat(plain)[paths[0]] == tuning.KNOBS[method][1][0], method
+      for other in others:
+        resolve.build(config.as_config(schema.check(other)))
+    else:
+      assert all(path.startswith("optimizers.") and path.endswith(".learning_rate") for each in changed for path in each), method
+
+
+def flat(section: dict, before: str = "") -> dict:
+  found = {}
+  for key, value in section.items():
+    found |= flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+  return found
+
+
+def test_the_best_setting_wins_and_the_default_wins_ties(tuning):
+  three = {"a": {"a": {}, "a_1": {"x": 1}, "a_2": {"x": 2}}, "b": {"b": {}, "b_1": {"y": 1}, "b_2": {"y": 2}}, "c": {"c": {}, "c_1": {}, "c_2": {}}}
+  tried = {"a": 5.0, "a_1": 5.0, "a_2": 4.0, "b": 5.0, "b_1": 6.0, "b_2": 7.5, "c": 1.0, "c_1": 2.0}  # of c not all have been tried
+  assert tuning.best(three, tried) == {"b_2": {"y": 2}}
