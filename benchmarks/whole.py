@@ -8,8 +8,9 @@ Ours is the command of the README, `gan-jax run --config=experiments/ring_rls.py
 checkpoints, figures, scores (exact W1 among them) and the report, with an empty compilation cache. Theirs is what a script would do: the same
 round (compared with ours to 1e-4 before anything is timed), seed after seed, modes counted every 500 rounds and at the end, and nothing else: no
 checkpoints, no figures, no W1. A sequential loop takes k times as long for k seeds, so theirs is measured for the number of seeds that the arm
-names and scaled to 10; the record has both numbers. Neither side is held to one core, and neither uses more: two scripts at once, or two of our arms,
-would use the second. One run of each side: the ratios of CPU time are the ones to quote. MKL unthrottled: see README.md; two seeds at most.
+names and scaled to 10; the record has both numbers. Our seeds run side by side on the cores there are; theirs has one thread, for on these sizes more
+threads spend CPU time and save no wall time, and a script a core would use the others: **quote the ratios of CPU time**. One run of each side. MKL
+unthrottled: see README.md; two seeds at most.
 
 The modes that PyTorch's seeds hold are in the record, too: an independent repetition of the arm.
 """
@@ -111,7 +112,8 @@ def compare(name: str, seeds: int, rounds: int) -> dict[str, Any]:
 
 def script(name: str, seeds: int, rounds: int, environment: dict[str, str] | None = None) -> dict[str, Any]:
   """A run of the PyTorch script, and what it would have taken for all seeds: the interpreter starts once, however many follow."""
-  said, wall, cpu = spent([sys.executable, str(HERE / "whole.py"), f"--theirs={name}:{seeds}", f"--rounds={rounds}"], environment)
+  one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(environment or {})}
+  said, wall, cpu = spent([sys.executable, str(HERE / "whole.py"), f"--theirs={name}:{seeds}", f"--rounds={rounds}"], one_thread)
   made = json.loads(said)
   once = lambda total, start: start + (total - start) * SEEDS / seeds
   every = {"wall_seconds": once(wall, made["start"]["wall_seconds"]), "cpu_seconds": once(cpu, made["start"]["cpu_seconds"])}
