@@ -144,8 +144,8 @@ def divides(experiment: resolve.Experiment, layout: Layout) -> bool:
 def over_seeds() -> str:
   """How one device plays its seeds: "vmap", at once; on CPU "map", one by one.
 
-  There a seed of dense players then has the same bits alone and beside others; convolutions, whose vmapped kernels would become slow grouped ones, are
-  several times as fast, and dense players as fast or faster (docs/performance.md).
+  There a seed of dense players then has the same bits alone and beside others; convolutions, whose vmapped kernels would become slow grouped
+  ones, are several times as fast, and dense players as fast or faster (docs/performance.md).
   """
   return "map" if jax.default_backend() == "cpu" else "vmap"
 
