@@ -17,6 +17,7 @@ Patch = dict[str, Any]
 NOISE = {"name": "instance_noise", "sigma": 0.1}
 G, D, MOVE = "generator_terms", "discriminator_terms", "transforms"
 TUNING_SEEDS = (100, 101, 102)  # no league reports them
+CHOSEN_BY = "raw/modes_tquarter"
 FINAL_SEEDS = tuple(range(200, 230))
 RATES = (1.0, 1 / 3, 3.0)  # times the protocol's, all players alike: for a method without a knob of its own
 # A method's own knob: its default, and two other settings.
@@ -64,13 +65,16 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
 
 
 def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str | None, quick: tuple[str, ...]) -> ConfigDict:
-  """A league's form: None, every method at its default; "tune", three settings of each, on seeds of their own; "tuned", each method whose best
-  (mean modes at t = 1/4, in `results/NAME_tune`) is not its default; "final", 30 further seeds; "quick"."""
+  """A league's form: None, every method at its default; "tune", three settings of each, on seeds of their own; "tuned", vanilla and each method whose
+  best setting is not its default (mean modes at t = 1/4 in `results/NAME_tune/summary.json` beside this file: copy that of your tuning run there; the
+  form exists once it does); "final", all of these on 30 further seeds; "quick"."""
   chosen = Path(__file__).parent / "results" / f"{name}_tune" / "summary.json"
   with config.ignore_type():
-    if form in ("tune", "tuned"):
-      rates = {player: settings["learning_rate"] for player, settings in config.optimizers.items()}
+    if form in ("tune", "tuned", "final"):
+      rates = {player: optimizer["learning_rate"] for player, optimizer in config.optimizers.items()}
       three = {method: settings(method, patch, rates) for method, patch in arms.items()}
+      found = json.loads(chosen.read_text())["arms"] if chosen.exists() else {}
+      better = best(three, {arm: values[CHOSEN_BY]["mean"] for arm, values in found.items() if CHOSEN_BY in values})
     if form is None:
       config.arms = dict(arms)
     elif form == "quick":
@@ -80,15 +84,15 @@ def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str |
     elif form == "tune":
       config.arms = {arm: patch for arms in three.values() for arm, patch in arms.items()}
       config.seeds = TUNING_SEEDS
-      config.evaluation["every"] = 5000
+      config.evaluation["every"] = 1000
     elif form == "tuned" and chosen.exists():
-      tried = {arm: values["raw/modes_tquarter"]["mean"] for arm, values in json.loads(chosen.read_text())["arms"].items()}
-      config.arms = best(three, tried)
+      config.arms = {"vanilla": arms["vanilla"], **better}
     elif form == "final":
-      config.arms = dict(arms)
+      config.arms = {**arms, **better}
       config.seeds = FINAL_SEEDS
     else:
-      raise ValueError(f"no form {form!r} of this experiment; use quick, tune, {'tuned ' * chosen.exists()}or final")
+      forms = ["quick", "tune", *["tuned"] * chosen.exists(), "final"]
+      raise ValueError(f"no form {form!r} of this experiment; use {', '.join(forms[:-1])} or {forms[-1]}")
   return config
 
 
@@ -216,7 +220,7 @@ def methods(
     "minibatch_stddev": {"discriminator.across": {"name": "minibatch_stddev", "group_size": 4}},
     "spectral_norm": {**objective("hinge"), "discriminator.dense": "SpectralDense", "discriminator.last": "SpectralDense"},
     # optimisers, the order of play, looking ahead
-    "ttur": {"optimizers.discriminator.learning_rate": 4e-3},
+    "ttur": {"optimizers.discriminator.learning_rate": 4 * adam["learning_rate"]},
     "optimistic_adam": {f"optimizers.{player}.name": "optimistic_adam" for player in ("generator", "discriminator")},
     "simultaneous": transform("simultaneous"),
     "unrolled5": transform("unroll", steps=5),
@@ -225,7 +229,7 @@ def methods(
     "extra_adam": transform("extragradient", moments="both"),
     "symplectic": transform("symplectic"),
     "competitive": {
-      **objective("minimax"), **transform("competitive"), "optimizers": {"generator": sgd, "discriminator": sgd},
+      **objective("minimax"), **transform("competitive"), **{f"optimizers.{player}": sgd for player in ("generator", "discriminator")},
     },
     "lookahead": transform("lookahead"),
     "historical_averaging": transform("historical_averaging", weight=0.1),

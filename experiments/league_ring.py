@@ -7,10 +7,10 @@ samples), and a round of some costs many times the CPU time (the column cost). A
 seeds the smallest possible p is .16, so a league says where to look; who is better is then asked of few arms and more seeds (`:final`).
 
   gan-jax run --config=experiments/league_ring.py --workdir=runs/league_ring      10 seeds, 30,000 rounds, 81 arms: hours, arm by arm
-  gan-jax run --config=experiments/league_ring.py:quick --workdir=runs/league_quick    2 seeds, 300 rounds, 6 arms: minutes, to see that all works
-  gan-jax run --config=experiments/league_ring.py:tune --workdir=runs/league_ring_tune    every method at 3 settings, on 3 seeds that are not reported
+  gan-jax run --config=experiments/league_ring.py:quick --workdir=runs/league_ring_quick    2 seeds, 300 rounds, 6 arms: to see that all works
+  gan-jax run --config=experiments/league_ring.py:tune --workdir=runs/league_ring_tune    every method at 3 settings, on 3 seeds not reported
   gan-jax run --config=experiments/league_ring.py:tuned --workdir=runs/league_ring_tuned    those at their best, where that is not the default
-  gan-jax run --config=experiments/league_ring.py:final --workdir=runs/league_final    30 other seeds; name the arms of the question with --arms=
+  gan-jax run --config=experiments/league_ring.py:final --workdir=runs/league_ring_final    30 other seeds; name the arms with --arms=
 
 Tuning is equal: a method's own knob (`_methods.py`), or the players' learning rate where it has none, at the default and two other settings, over the
 whole schedule; the best by mean modes at t = 1/4, the default where it is as good. `gan-jax report` takes several folders: the default and the tuned.

@@ -192,12 +192,13 @@ def test_the_best_for_a_machine():
 
 def test_every_core_is_a_device():
   """In a process of its own, for JAX is told before it looks; a number that the user has set stays."""
-  program = "from gan_jax.lab import strategy; strategy.use_cores(); import jax; print(len(jax.devices('cpu')))"
+  program = "import jax; from gan_jax.lab import strategy; strategy.use_cores(); print(len(jax.devices()))"
   command = [sys.executable, "-c", program]
-  start = lambda flags: subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True, check=True)
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+  count = lambda **changes: int(subprocess.run(command, env=environment | changes, capture_output=True, text=True, check=True).stdout)
   cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-  assert int(start("").stdout) == cores
-  assert int(start("--xla_force_host_platform_device_count=3").stdout) == 3
+  assert count() == cores
+  assert count(XLA_FLAGS="--xla_force_host_platform_device_count=3") == count(JAX_NUM_CPU_DEVICES="3") == 3
   before = jax.devices()
   strategy.use_cores()  # once JAX has its devices nothing happens
   assert jax.devices() == before

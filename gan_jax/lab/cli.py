@@ -66,7 +66,7 @@ def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   from gan_jax.lab import cache, distributed, machine, strategy, train
 
   machine.ask(options.platform, deterministic=options.deterministic)
-  if not distributed.start(options.coordinator, options.num_processes, options.process_id):
+  if not distributed.start(options.coordinator, options.num_processes, options.process_id) and options.strategy == "auto":
     strategy.use_cores()
   machine.check(options.platform)
   cache.compile_to_disk()

@@ -25,7 +25,7 @@ COUNTS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")  # set by srun and mpi
 
 
 def start(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> bool:
-  """Join the other processes, before anything else asks JAX for its devices; False if there are none.
+  """Join the other processes, before anything else asks JAX for its devices; False where nobody asked for any.
 
   By hand with all three; with "auto" as coordinator, or where srun or mpirun started more than one process, as `jax.distributed` finds its
   cluster. Otherwise this is the only process.

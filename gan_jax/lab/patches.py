@@ -8,6 +8,7 @@ import ast
 import copy
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from gan_jax.lab import schema
 from gan_jax.lab.errors import UsageError, nearest, show
@@ -39,7 +40,7 @@ def put(config: dict[str, Plain], key: str, value: Plain) -> None:
 
 def patched(base: Mapping[str, Plain], patch: Patch) -> dict[str, Plain]:
   """`base` with a patch applied. Whole sections go first: `{"game.n_critic": 5, "game": {...}}` has one meaning."""
-  out = copy.deepcopy(dict(base))
+  out: Any = plain(dict(base))  # a copy in which no two sections are one object
   for key in sorted(patch, key=lambda key: key.count(".")):
     put(out, key, patch[key])
   return out

@@ -91,7 +91,7 @@ def program(experiment: resolve.Experiment, layout: strategy.Layout | None = Non
   if game.patience is not None:
     fast = layout.compile(over_seeds(numerics.with_verdict(advance_by(game._replace(patience=None)))), feed_axis, ())
     advance = numerics.careful(fast, advance, layout.fetch)
-  return Program(layout, how, _init(data, size, whole), totals, advance, _conditions(data), _sample(experiment, whole, how))
+  return Program(layout, how, _init(data, size, whole, how), totals, advance, _conditions(data), _sample(experiment, whole, how))
 
 
 def seed_keys(seeds: tuple[int, ...]) -> Keys:
@@ -134,10 +134,10 @@ def feeds(data: Data, layout: strategy.Layout, keys: Array, rounds: range, every
     raise DataError(f"{data.name}: {blame(error)}{''.join(f' ({note})' for note in getattr(error, '__notes__', ()))}") from error
 
 
-def _init(data: Data, size: int, algorithm: core.Algorithm) -> Callable[[Keys, PyTree], core.GanState]:
+def _init(data: Data, size: int, algorithm: core.Algorithm, how: str) -> Callable[[Keys, PyTree], core.GanState]:
   if not data.streamed:
-    return jax.jit(jax.vmap(lambda keys, table: algorithm.init(keys["init"], data.draw(table, keys["data"], size)), in_axes=(0, None)))
-  first = jax.jit(jax.vmap(algorithm.init))
+    return jax.jit(strategy.each_seed(lambda keys, table: algorithm.init(keys["init"], data.draw(table, keys["data"], size)), how, (0, None)))
+  first = jax.jit(strategy.each_seed(algorithm.init, how, (0, 0)))
   return lambda keys, table: first(keys["init"], _stacked([data.sample(key, size) for key in keys["data"]]))
 
 

@@ -191,7 +191,7 @@ def environment() -> dict[str, Any]:
     "versions": {name: metadata.version(name) for name in names},
     "python": platform.python_version(),
     "platform": platform.platform(),
-    "devices": [str(device) for device in jax.devices()],
+    "devices": [str(device) for device in jax.devices()] if len(jax.devices()) <= 8 else [f"{len(jax.devices())} x {jax.default_backend()}"],
     "device_kinds": sorted({device.device_kind for device in jax.devices()}),
     "processes": jax.process_count(),
     "xla_flags": os.environ.get("XLA_FLAGS", ""),

@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import core
 from gan_jax.core import PyTree
+from gan_jax.data.base import DEVICE_BYTES
 from gan_jax.lab import distributed, resolve
 from gan_jax.lab.errors import UsageError
 
@@ -145,7 +146,7 @@ def over_seeds() -> str:
   """How one device plays its seeds: "vmap", at once; on CPU "map", one by one.
 
   There a seed of dense players then has the same bits alone and beside others; convolutions, whose vmapped kernels would become slow grouped
-  ones, are several times as fast, and dense players as fast or faster (docs/performance.md).
+  ones, are several times as fast, and dense players between a few per cent slower and a sixth faster (docs/performance.md).
   """
   return "map" if jax.default_backend() == "cpu" else "vmap"
 
@@ -166,8 +167,11 @@ def each_seed(function: Callable[..., PyTree], how: str, in_axes: Sequence[int |
 
 
 def use_cores() -> None:
-  """Makes every core of this machine a CPU device, before anything asks JAX for its devices: "auto" then plays seeds side by side."""
-  if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+  """Makes every core of this machine a CPU device, before anything asks JAX for its devices: "auto" then plays seeds side by side.
+
+  A number of devices that was set before stays.
+  """
+  if getattr(jax.config, "jax_num_cpu_devices", -1) >= 0 or "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
     return
   cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
   with contextlib.suppress(RuntimeError):  # JAX has its devices already
@@ -175,12 +179,17 @@ def use_cores() -> None:
 
 
 def _best(experiment: resolve.Experiment, num_seeds: int) -> Layout:
-  """As many accelerators as divide the batch, or as many CPU devices as divide the seeds; with several processes, all devices."""
+  """As many accelerators as divide the batch, or as many CPU devices as divide the seeds; with several processes, all devices.
+
+  CPU devices share memory, and each has a copy of the data: together no more than one device may have.
+  """
   devices = jax.devices()
   if jax.process_count() > 1:
     return sharded(num_seeds)
   on_cpu = jax.default_backend() == "cpu"
-  for count in range(len(devices), 1, -1):
+  table = sum(leaf.nbytes for leaf in jax.tree.leaves(experiment.data.table))
+  most = min(len(devices), DEVICE_BYTES // max(table, 1)) if on_cpu else len(devices)
+  for count in range(most, 1, -1):
     layout = sharded(num_seeds, devices[:count])
     if layout.share == 1 if on_cpu else divides(experiment, layout):
       return layout

@@ -83,8 +83,10 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
   Only finished arms are tested; pairs are the seeds that both arms have.
   """
   for arm, info in summary["info"].items():
-    own, other = info["cost_per_round"], summary["info"].get(baselines[arm], {}).get("cost_per_round")
-    info["relative_cost"] = own / other if own and other else None
+    baseline = summary["info"].get(baselines[arm], {})
+    own, other = info["cost_per_round"], baseline.get("cost_per_round")
+    alike = info.get("seeds_by") == baseline.get("seeds_by")  # seeds at once and one by one cost differently
+    info["relative_cost"] = own / other if own and other and alike else None
     info["test"] = {}
   for weights in ("raw", "ema"):
     tested = {}
@@ -155,6 +157,7 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
     "rounds": status.get("step", last),
     "num_steps": status.get("num_steps", run.config.get("config", {}).get("num_steps")),
     "cost_per_round": status.get("seconds_per_seed_round"),
+    "seeds_by": status.get("seeds_by"),
     "compile_seconds": (status.get("seconds") or {}).get("compile"),
     "seeds": evaluated,
     "missing_seeds": [seed for seed in seeds if seed not in evaluated],

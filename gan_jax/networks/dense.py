@@ -3,8 +3,8 @@
 As with convolutions, the product of a batch x and a kernel w is one of three maps, of which each one's derivatives are the two others:
 x w, y w^T and x^T y. So they are closed under differentiation. What JAX makes of the last, the gradient in the kernel, is y^T x, transposed, and
 a product whose first factor lies transposed is slow in XLA on CPU when that factor is wide: 65 us for 2 inputs, 128 outputs and a batch of 512,
-where x^T y takes 6. Here the narrower factor comes first, on every platform (elsewhere the order was not timed). Under `vmap`, over seeds for
-one, it is JAX's own form, which is the faster one there.
+where x^T y takes 6. Here the narrower factor comes first, on every platform (elsewhere the order was not timed). Under `vmap`, over seeds on
+an accelerator for one, it is JAX's own form, which is the faster one there.
 """
 
 from typing import Any

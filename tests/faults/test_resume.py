@@ -82,7 +82,7 @@ def test_f15_on_other_numbers_of_devices(tmp_path, monkeypatch):
   if len(jax.devices()) < 8:
     pytest.skip("needs 8 devices")
   resolved = load(tmp_path, num_steps=20)
-  train.run(resolved, tmp_path / "whole", quiet=True)
+  train.run(resolved, tmp_path / "whole", strategy="jit", quiet=True)
   monkeypatch.setattr(train, "SECONDS_BETWEEN_LOOKS", 0.0)
 
   class Fourth(Stop):
@@ -99,7 +99,7 @@ def test_f15_on_other_numbers_of_devices(tmp_path, monkeypatch):
     with pytest.raises(Preempted):
       train.run(resolved, tmp_path / "moved", strategy="sharded", quiet=True)
   monkeypatch.undo()
-  train.run(resolved, tmp_path / "moved", quiet=True)
+  train.run(resolved, tmp_path / "moved", strategy="jit", quiet=True)
   (step, got), (whole_step, wanted) = states(tmp_path / "moved"), states(tmp_path / "whole")
   assert step == whole_step == 20
   close(got["states"], wanted["states"])
