@@ -19,7 +19,9 @@ G, D, MOVE = "generator_terms", "discriminator_terms", "transforms"
 TUNING_SEEDS = (100, 101, 102)  # no league reports them
 CHOSEN_BY = "raw/modes_tquarter"
 FINAL_SEEDS = tuple(range(200, 230))
-RATES = (1.0, 1 / 3, 3.0)  # times the protocol's, all players alike: for a method without a knob of its own
+RATES = (1 / 3, 3.0)  # times the protocol's, all players alike: for a method without a knob of its own
+QUICK = ("vanilla", "double_batch", "rpgan_r1_r2", "pacgan2", "ridge_leverage", "self_conditioned")
+PENALTIES = ("approximate_r1", "approximate_r2", "consistency", "wgan_gp", "wgan_lp", "zero_gp", "dragan", "lecam")
 # A method's own knob: its default, and two other settings.
 KNOBS: dict[str, tuple[str, tuple[float, float, float]]] = {
   "label_smoothing": ("objective.real_label", (0.9, 0.8, 0.95)),
@@ -50,8 +52,7 @@ KNOBS: dict[str, tuple[str, tuple[float, float, float]]] = {
 # Methods whose knob is a weight that the table below sets: that, a tenth of it, and ten times it.
 WEIGHTS: dict[str, tuple[str, ...]] = {
   **{name: (f"{D}.{name}.gamma",) for name in ("r1", "r2", "roth")},
-  **{name: (f"{D}.{name}.weight",) for name in ("approximate_r1", "approximate_r2", "consistency", "zero_gp", "dragan", "lecam")},
-  **{name: (f"{D}.{name}.weight",) for name in ("wgan_gp", "wgan_lp")},
+  **{name: (f"{D}.{name}.weight",) for name in PENALTIES},
   **{name: (f"{G}.{name}.weight",) for name in ("feature_matching", "mode_seeking", "dsgan", "gdpp", "gdpp_eigenvalues", "imle")},
   "buresgan": (f"{G}.bures.weight",),
   "deligan": (f"{G}.unit_scales.weight",),
@@ -64,7 +65,7 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str | None, quick: tuple[str, ...]) -> ConfigDict:
+def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str | None) -> ConfigDict:
   """A league's form: None, every method at its default; "tune", three settings of each, on seeds of their own; "tuned", vanilla and each method whose
   best setting is not its default (mean modes at t = 1/4 in `results/NAME_tune/summary.json` beside this file: copy that of your tuning run there; the
   form exists once it does); "final", all of these on 30 further seeds; "quick"."""
@@ -78,7 +79,7 @@ def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str |
     if form is None:
       config.arms = dict(arms)
     elif form == "quick":
-      config.arms = {method: arms[method] for method in quick}
+      config.arms = {method: arms[method] for method in QUICK}
       config.update(seeds=2, num_steps=300)
       config.evaluation.update(num_samples=2500, thresholds=(1,), every=100)
     elif form == "tune":
@@ -107,7 +108,7 @@ def settings(method: str, patch: Patch, rates: Mapping[str, float]) -> dict[str,
   else:
     own = {player: patch.get(f"optimizers.{player}.learning_rate", rate) for player, rate in rates.items()}
     own |= {key.split(".")[1]: value["learning_rate"] for key, value in patch.items() if key.startswith("optimizers.") and isinstance(value, dict)}
-    others = {f"rate{factor:.2g}": {f"optimizers.{player}.learning_rate": factor * rate for player, rate in own.items()} for factor in RATES[1:]}
+    others = {f"rate{factor:.2g}": {f"optimizers.{player}.learning_rate": factor * rate for player, rate in own.items()} for factor in RATES}
   named = {f"{method}_{value if isinstance(value, str) else format(value, 'g')}": {**patch, **other} for value, other in others.items()}
   return {method: patch, **named}
 

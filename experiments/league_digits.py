@@ -30,10 +30,9 @@ ARMS = methods(
   dragan=10.0,
   mode_seeking=1.0,
 )
-QUICK = ("vanilla", "double_batch", "rpgan_r1_r2", "pacgan2", "ridge_leverage", "self_conditioned")
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   config = stacked_digits.get_config()
   config.question = "What does every method do on a thousand modes of handwriting, each at its default?"
-  return league(config, ARMS, "league_digits", arg, QUICK)
+  return league(config, ARMS, "league_digits", arg)

@@ -19,4 +19,4 @@ from ml_collections import ConfigDict
 def get_config(arg: str | None = None) -> ConfigDict:
   config = grid_rls.get_config()
   config.question = "What does every method do on the imbalanced grid, each at its default?"
-  return league(config, league_ring.ARMS, "league_grid", arg, league_ring.QUICK)
+  return league(config, league_ring.ARMS, "league_grid", arg)

@@ -23,10 +23,9 @@ from _methods import league, methods
 from ml_collections import ConfigDict
 
 ARMS = methods(adam=ring_rls.ADAM, hidden=(128, 128), latent=25, batch=64)
-QUICK = ("vanilla", "double_batch", "rpgan_r1_r2", "pacgan2", "ridge_leverage", "self_conditioned")
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   config = ring_rls.get_config()
   config.question = "What does every method do on the imbalanced ring, each at its default?"
-  return league(config, ARMS, "league_ring", arg, QUICK)
+  return league(config, ARMS, "league_ring", arg)

@@ -17,10 +17,9 @@ from ml_collections import ConfigDict
 
 FURTHER = {"name": "mlp", "features": (400, 400), "activation": "relu"}
 ARMS = methods(adam=ring_alpha.ADAM, hidden=(200, 200), latent=2, batch=128, network=FURTHER)
-QUICK = ("vanilla", "double_batch", "rpgan_r1_r2", "pacgan2", "ridge_leverage", "self_conditioned")
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
   config = spiral.get_config()
   config.question = "What does every method do on a curve, each at its default?"
-  return league(config, ARMS, "league_spiral", arg, QUICK)
+  return league(config, ARMS, "league_spiral", arg)

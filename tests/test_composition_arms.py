@@ -29,15 +29,18 @@ NESTING = {"unrolled5", "consensus", "extragradient", "extra_adam", "symplectic"
 
 
 @pytest.fixture(scope="module")
-def arms() -> dict[str, dict]:
+def tuning():
   sys.path.insert(0, str(EXPERIMENTS))
   try:
-    from _methods import methods
-
-    table = methods(adam=ADAM, hidden=WIDTHS, latent=LATENT, batch=BATCH)
+    import _methods
   finally:
     sys.path.remove(str(EXPERIMENTS))
-  return {name: small(patch) for name, patch in table.items()}
+  return _methods
+
+
+@pytest.fixture(scope="module")
+def arms(tuning) -> dict[str, dict]:
+  return {name: small(patch) for name, patch in tuning.methods(adam=ADAM, hidden=WIDTHS, latent=LATENT, batch=BATCH).items()}
 
 
 def small(patch: dict) -> dict:
@@ -166,16 +169,6 @@ def test_random_sets_play(arms, number):
   experiment = traced(arms, names)
   if experiment is not None:
     play(experiment, names)
-
-
-@pytest.fixture(scope="module")
-def tuning():
-  sys.path.insert(0, str(EXPERIMENTS))
-  try:
-    import _methods
-  finally:
-    sys.path.remove(str(EXPERIMENTS))
-  return _methods
 
 
 def test_three_settings_of_every_method(arms, tuning):
