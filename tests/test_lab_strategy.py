@@ -5,6 +5,7 @@ device's number 2e-2, seeds of a mesh in reverse 1.5; unchanged code 6e-8.
 """
 
 import functools
+import math
 import os
 import re
 import subprocess
@@ -159,7 +160,7 @@ def test_seeds_one_by_one_are_seeds_at_once():
 
 
 def test_a_seed_on_cpu_does_not_know_who_is_beside_it():
-  """To the bit, of dense players: the second seed of two on one device, of two on two devices, and alone.
+  """To the bit, of dense players: the second seed of two on one device, of two on two devices, of three on two, and alone.
 
   Convolutions keep their bits among more seeds, but alone or on several devices XLA fuses them otherwise, 3e-8 away.
   """
@@ -169,6 +170,8 @@ def test_a_seed_on_cpu_does_not_know_who_is_beside_it():
   wanted = jax.tree.map(lambda x: x[1:], on_one_device("plain", 2))
   apart = play(program.program(arm, strategy.sharded(2, devices(2))), arm.data, 2, arm.round_size)
   equal(jax.tree.map(lambda x: x[1:], apart), wanted)
+  three = play(program.program(arm, strategy.sharded(3, devices(2), apart=2)), arm.data, 3, arm.round_size)
+  equal(jax.tree.map(lambda x: x[1:2], three), wanted)
   compiled = program.program(arm)
   keys = {name: key[1:] for name, key in program.seed_keys((0, 1)).items()}
   states, totals = compiled.init(keys, arm.data.table), compiled.totals(1)
@@ -178,7 +181,7 @@ def test_a_seed_on_cpu_does_not_know_who_is_beside_it():
 
 
 def test_the_best_for_a_machine():
-  """On CPU as many devices as divide the seeds, and whole batches; elsewhere as many as divide the batch."""
+  """On CPU seeds apart, in as few turns as can be, and whole batches; elsewhere as many devices as divide the batch."""
   there = len(devices(4))
   best = lambda seeds: strategy.choose("auto", experiment("plain"), seeds)
   assert strategy.choose("sharded", experiment("plain"), 2).num_devices == len(jax.devices())
@@ -187,7 +190,10 @@ def test_the_best_for_a_machine():
     return
   assert (best(there).strategy, best(there).num_devices, best(there).share) == ("sharded", there, 1)
   assert (best(2).num_devices, best(3).num_devices, best(3).share) == (2, 3, 1)
-  assert best(1).strategy == best(1009).strategy == "jit"  # a prime
+  every = len(jax.devices())
+  assert (best(every + 1).num_devices, best(2 * every + 1).num_devices) == (math.ceil((every + 1) / 2), math.ceil((2 * every + 1) / 3))
+  assert best(every + 1).share == best(2 * every + 1).share == 1
+  assert best(1).strategy == "jit"
 
 
 def test_every_core_is_a_device():

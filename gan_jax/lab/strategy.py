@@ -78,30 +78,39 @@ def pmap(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
   return Layout("pmap", len(everyone), len(everyone), AXIS, spread, compile, put, put, put, fetch)
 
 
-def sharded(num_seeds: int, devices: Sequence[Any] | None = None) -> Layout:
-  """jit over a mesh `(seeds, batch)`: seeds apart as far as their number and that of devices have a common factor, batches over the rest.
+def sharded(num_seeds: int, devices: Sequence[Any] | None = None, apart: int | None = None) -> Layout:
+  """jit over a mesh `(seeds, batch)`: seeds go to `apart` groups of devices (default: the common factor of both numbers), batches over a group.
 
   Seeds never meet, so that axis is manual (`shard_map`: each device loops over, or vmaps, its own); along the other XLA spreads the work as the
-  rows of real examples and latents are spread.
+  rows of real examples and latents are spread. Where `apart` does not divide the seeds, the places left over play the last one again, to be dropped.
   """
   everyone = jax.devices() if devices is None else list(devices)
-  apart = math.gcd(num_seeds, len(everyone))
+  apart = apart or math.gcd(num_seeds, len(everyone))
   share = len(everyone) // apart
+  even = num_seeds % apart == 0
+  played = np.minimum(np.arange(apart * math.ceil(num_seeds / apart)), num_seeds - 1)
   mesh = Mesh(np.asarray(everyone).reshape(apart, share), (SEEDS, BATCH))
-  by_seed, whole = NamedSharding(mesh, PartitionSpec(SEEDS)), NamedSharding(mesh, PartitionSpec())
+  along = SEEDS if even else None
+  by_seed, whole = NamedSharding(mesh, PartitionSpec(along)), NamedSharding(mesh, PartitionSpec())
 
   def compile(advance: Callable[..., Any], feed_axis: int | None, donated: tuple[int, ...] = (0, 1)) -> Callable[..., Any]:
-    feed = PartitionSpec() if feed_axis is None else PartitionSpec(SEEDS)
+    feeds = PartitionSpec() if feed_axis is None else PartitionSpec(SEEDS)
     mine = PartitionSpec(SEEDS)
-    specs = (mine, mine, mine, feed, PartitionSpec())
+    specs = (mine, mine, mine, feeds, PartitionSpec())
     mapped = jax.shard_map(advance, mesh=mesh, in_specs=specs, out_specs=mine, axis_names={SEEDS}, check_vma=False)
-    return jax.jit(mapped, donate_argnums=donated, out_shardings=by_seed)
+    own = lambda tree: jax.tree.map(lambda x: x[played], tree)
+
+    def filled(states: PyTree, totals: PyTree, keys: PyTree, feed: PyTree, rounds: Any) -> PyTree:
+      out = mapped(own(states), own(totals), own(keys), feed if feed_axis is None else own(feed), rounds)
+      return jax.tree.map(lambda x: x[:num_seeds], out)
+
+    return jax.jit(mapped if even else filled, donate_argnums=donated, out_shardings=by_seed)
 
   def spread(rows: PyTree) -> PyTree:
-    even = lambda x: lax.with_sharding_constraint(x, PartitionSpec(BATCH)) if len(x) % share == 0 else x
-    return jax.tree.map(even, rows)
+    constrained = lambda x: lax.with_sharding_constraint(x, PartitionSpec(BATCH)) if len(x) % share == 0 else x
+    return jax.tree.map(constrained, rows)
 
-  by_row = NamedSharding(mesh, PartitionSpec(SEEDS, None, BATCH))
+  by_row = NamedSharding(mesh, PartitionSpec(along, None, BATCH))
   place, stream, replicate = (functools.partial(distributed.put, sharding=sharding) for sharding in (by_seed, by_row, whole))
   rows = spread if share > 1 else None
   return Layout("sharded", len(everyone), share, None, rows, compile, place, stream, replicate, lambda tree: distributed.fetch(tree, whole))
@@ -179,19 +188,22 @@ def use_cores() -> None:
 
 
 def _best(experiment: resolve.Experiment, num_seeds: int) -> Layout:
-  """As many accelerators as divide the batch, or as many CPU devices as divide the seeds; with several processes, all devices.
+  """As many accelerators as divide the batch; on CPU the fewest devices that play the seeds in as few turns as all of them would, batches whole;
+  with several processes, all devices.
 
   CPU devices share memory, and each has a copy of the data: together no more than one device may have.
   """
   devices = jax.devices()
   if jax.process_count() > 1:
     return sharded(num_seeds)
-  on_cpu = jax.default_backend() == "cpu"
-  table = sum(leaf.nbytes for leaf in jax.tree.leaves(experiment.data.table))
-  most = min(len(devices), DEVICE_BYTES // max(table, 1)) if on_cpu else len(devices)
-  for count in range(most, 1, -1):
+  if jax.default_backend() == "cpu":
+    table = sum(leaf.nbytes for leaf in jax.tree.leaves(experiment.data.table))
+    most = max(1, min(len(devices), DEVICE_BYTES // max(table, 1)))
+    count = math.ceil(num_seeds / math.ceil(num_seeds / most))
+    return sharded(num_seeds, devices[:count], apart=count) if count > 1 else jit()
+  for count in range(len(devices), 1, -1):
     layout = sharded(num_seeds, devices[:count])
-    if layout.share == 1 if on_cpu else divides(experiment, layout):
+    if divides(experiment, layout):
       return layout
   return jit()
 
