@@ -28,7 +28,7 @@ import pytest
 import small_run as small
 
 from gan_jax import data
-from gan_jax.lab import cli, program, resolve, rundir, scoring, strategy, train
+from gan_jax.lab import flags, program, resolve, rundir, scoring, strategy, train
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import BusyError, CheckpointError, DataError, Preempted, StorageError, UsageError
 from gan_jax.lab.stopping import Stop
@@ -167,10 +167,10 @@ def test_f06_a_run_falls_back_and_ends_bit_equal(stopped, lab, done, tmp_path):
 
 def test_flags():
   given = ["--strict", "--max-seconds=5", "--allow-config-change=x,y", "--allow-config-change=z"]
-  options, _ = cli.parse(["run", "--config=a.py", "--workdir=b", *given])
+  options, _ = flags.parse(["run", "--config=a.py", "--workdir=b", *given])
   assert (options.strict, options.max_seconds, options.allow_config_change) == (True, 5, ["x,y", "z"])
   with pytest.raises(UsageError, match=r"--max-seconds: needs a whole number of at least 1"):
-    cli.parse(["run", "--config=a.py", "--workdir=b", "--max-seconds=0"])
+    flags.parse(["run", "--config=a.py", "--workdir=b", "--max-seconds=0"])
 
 
 def test_f02_sigint(stopped):
