@@ -195,6 +195,27 @@ def test_failures_are_seeds_without_all_modes(summary):
   assert failure["failures"] == 1 and failure["wilson"] == pytest.approx([0.036, 0.624], abs=1e-3)
 
 
+def test_success_and_failure_rates_of_few_modes(tmp_path):
+  """Card ring_alpha: all modes and none, of all seeds; a seed that left the finite numbers has none, and thousand modes have no such rate."""
+  modes = [8, 8, 0, 7, 8]
+  found = {"modes_tquarter": [8, 8, 1, 7, 8], "all_modes_t1": [int(k == 8) for k in modes], "no_modes_t1": [int(k == 0) for k in modes]}
+  values = {"vanilla": found, "lost": found}
+  perfect = PERFECT | {"all_modes_t1": 1.0, "no_modes_t1": 0.0}
+  run = make_run(tmp_path / "few", arms=values, failed=(), unfinished=(), perfect=perfect)
+  status = run / "arms" / "lost" / "status.json"
+  write_json(status, json.loads(status.read_text()) | {"failed_seeds": {"7": "NaN"}})
+  summary = reports.summarise_run(run)
+  assert summary["info"]["vanilla"]["rates"]["raw/no_modes_t1"]["wilson"] == pytest.approx([0.036, 0.624], abs=1e-3)
+  lost = cells(tables.main_table(summary, "raw"), "lost")
+  assert (lost["all t=1"].text, lost["none t=1"].text, lost["all t=1"].small) == ("3/6", "2/6", "50 % [19, 81]")
+  assert [cells(tables.main_table(summary, "ema"), "perfect sampler")[f"{name} t=1"].text for name in ("all", "none")] == ["1.00", "0"]
+  config = json.loads((run / "config.json").read_text())
+  config["config"]["data"] = {"name": "grid", "size": 32}
+  write_json(run / "config.json", config)
+  many = reports.summarise_run(run)
+  assert many["num_modes"] == 1024 and many["info"]["vanilla"]["rates"] == {}
+
+
 def test_the_test_pairs_seeds_and_corrects_over_finished_arms(summary):
   test = summary["info"]["pacgan2"]["test"]["raw"]
   assert test["difference"] == pytest.approx(7.8 - 5) and test["pairs"] == 5

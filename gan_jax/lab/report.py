@@ -33,6 +33,7 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
     info {arm: {status ("done", "failed", "unfinished"), error, label, warnings, seeds, missing_seeds, failed_seeds {seed: why},
                 parameters {player: n}, samples_seen, rounds, num_steps, cost_per_round, relative_cost, compile_seconds,
                 failure {weights: {failures, n, rate, wilson}},
+                rates {"raw/all_modes_t1", "raw/no_modes_t1", ...: {count, n, rate, wilson}}, of few modes,
                 test {weights: {baseline, pairs, difference, p, p_holm}}}}.
   In the file, numbers that are not finite are the strings "inf", "-inf" and "nan", which float() reads.
 

@@ -24,7 +24,8 @@ __all__ = ["Run", "combine", "quarter_metric", "read_run", "set_baselines", "sum
 
 # With this many modes a seed does not fail by missing one, but by missing a tenth of what a perfect sampler gets.
 MANY_MODES = 100
-
+# Success and failure rates where there are few modes; a seed that left the finite numbers has none (Welfert et al., 2024, arXiv:2302.14320).
+RATES = ("all_modes_t1", "no_modes_t1")
 
 FLOORS = "copy|nearest|bicubic|fill|noise"  # what stands beside a task's metric, by the names that its columns have
 # A floor's score says nothing about an arm; `finite` little.
@@ -149,6 +150,7 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
   state = status.get("status", "done" if arm in run.values else "unfinished")
   last = max((int(steps[-1]) for steps, _ in run.curves(arm).values()), default=None)
   evaluated = sorted({seed for by_seed in run.values.get(arm, {}).values() for seed in by_seed})
+  given_up = len(status.get("failed_seeds") or {})
   return {
     "status": state if state in ("done", "failed") else "unfinished",
     "error": status.get("error"),
@@ -165,9 +167,15 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
     "label": status.get("label") or (patch.get("label") if isinstance(patch, dict) else None),
     "warnings": [str(warning) for warning in status.get("warnings") or []] + _changes(run, arm),
     "failure": {
-      weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"], len(status.get("failed_seeds") or {}))
+      weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"], given_up)
       for weights in ("raw", "ema")
       if summary["threshold"] and f"{weights}/{summary['primary']}" in metrics
+    },
+    "rates": {
+      name: _rate(int(sum(metrics[name]["values"])) + (given_up if rate.startswith("no_") else 0), len(metrics[name]["values"]) + given_up)
+      for weights in ("raw", "ema")
+      for rate in RATES
+      if (name := f"{weights}/{rate}") in metrics and (summary["num_modes"] or MANY_MODES) < MANY_MODES
     },
   }
 
@@ -180,8 +188,12 @@ def _changes(run: Run, arm: str) -> list[str]:
 
 def _failure(values: list[float], threshold: float, given_up: int) -> dict[str, Any]:
   """Seeds without the modes; those that have no values because they left the finite numbers count as well."""
-  failures, n = sum(not value >= threshold for value in values) + given_up, len(values) + given_up  # NaN fails
-  return {"failures": failures, "n": n, "rate": failures / n, "wilson": [float(end) for end in statistics.wilson_interval(failures, n)]}
+  rate = _rate(sum(not value >= threshold for value in values) + given_up, len(values) + given_up)  # NaN fails
+  return {"failures": rate.pop("count"), **rate}
+
+
+def _rate(count: int, n: int) -> dict[str, Any]:
+  return {"count": count, "n": n, "rate": count / n, "wilson": [float(end) for end in statistics.wilson_interval(count, n)]}
 
 
 def _threshold(run: Run, primary: str | None) -> float | None:

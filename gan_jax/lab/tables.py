@@ -261,7 +261,7 @@ def _verdicts(summary: Mapping[str, Any], weights: str) -> list[_Column]:
         "failures",
         failure_rule(summary) + "; 95 % Wilson interval in small print",
         Cell("0"),
-        lambda arm: _failure_cell(info[arm]["failure"].get(weights)),
+        lambda arm: _rate_cell(info[arm]["failure"].get(weights), "failures"),
       )
     )
   if any(weights in info[arm]["test"] for arm in info):
@@ -274,6 +274,11 @@ def _verdicts(summary: Mapping[str, Any], weights: str) -> list[_Column]:
         lambda arm: _test_cell(info[arm]["test"].get(weights)),
       )
     )
+  for rate, heading, meaning in (("all_modes_t1", "all", "seeds with every mode at t=1"), ("no_modes_t1", "none", "seeds with no mode at t=1")):
+    if any(f"{weights}/{rate}" in info[arm]["rates"] for arm in info):
+      perfect = Cell(digits(summary["perfect"].get(rate)))
+      cell = lambda arm, name=f"{weights}/{rate}": _rate_cell(info[arm]["rates"].get(name), "count")
+      columns.append(_Column(f"{heading} t=1", f"{meaning}; 95 % Wilson interval in small print", perfect, cell))
   return columns
 
 
@@ -316,11 +321,11 @@ def baseline_name(summary: Mapping[str, Any]) -> str:
   return str(summary["baseline"]).rsplit("/", 1)[-1]
 
 
-def _failure_cell(failure: Mapping[str, Any] | None) -> Cell:
-  if failure is None:
+def _rate_cell(rate: Mapping[str, Any] | None, count: str) -> Cell:
+  if rate is None:
     return Cell(ABSENT)
-  low, high = (100 * float(end) for end in failure["wilson"])
-  return Cell(f"{failure['failures']}/{failure['n']}", f"{100 * failure['rate']:.0f} % [{low:.0f}, {high:.0f}]")
+  low, high = (100 * float(end) for end in rate["wilson"])
+  return Cell(f"{rate[count]}/{rate['n']}", f"{100 * rate['rate']:.0f} % [{low:.0f}, {high:.0f}]")
 
 
 def _test_cell(test: Mapping[str, Any] | None) -> Cell:
