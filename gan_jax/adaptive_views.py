@@ -5,7 +5,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gan_jax.core import PyTree
 from gan_jax.play import Look, Play, View
@@ -103,7 +103,8 @@ def _follow(target: float, images: float, every: int, start: float) -> tuple[Cal
     signs = memory["signs"] + play.mean(jnp.sign(play.real_logits))
     turns = memory["turns"] + 1
     due = turns % every == 0
-    step = jnp.sign(signs / every - target) * len(play.gather(play.real_logits)) * every / images
+    shown = len(play.examples) * (1 if play.axis_name is None else lax.axis_size(play.axis_name))  # not logits: packs have one, patches many
+    step = jnp.sign(signs / every - target) * shown * every / images
     strength = jnp.where(due, jnp.clip(memory["strength"] + step, 0, 1), memory["strength"])
     return {"strength": strength, "signs": jnp.where(due, 0.0, signs), "turns": turns}
 

@@ -35,14 +35,14 @@ def color() -> View:
 
 
 def translation(share: float = 0.125) -> View:
-  """DiffAugment's shift, by whole pixels of U{-s..s} along each axis, s = whole(share * size); zeros come in from outside.
+  """DiffAugment's shift, by whole pixels of U{-s..s} along each axis, s = round(share * size); zeros come in from outside.
 
   Zhao et al., 2020 (arXiv:2006.10738); share in [0, 1].
   """
 
   def apply(x: Array, look: Look) -> Array:
     _check(x, "translation")
-    reach = [int(n * share) for n in x.shape[1:3]]
+    reach = [int(n * share + 0.5) for n in x.shape[1:3]]
 
     def shifts(key: Array, n: int) -> Array:
       keys = jax.random.split(key)
@@ -60,14 +60,14 @@ def translation(share: float = 0.125) -> View:
 
 
 def cutout(share: float = 0.5) -> View:
-  """DiffAugment's hole: a rectangle of whole(share * size) pixels a side is 0, its centre uniform over the image, what sticks out is lost.
+  """DiffAugment's hole: a rectangle of round(share * size) pixels a side is 0, its centre uniform over the image, what sticks out is lost.
 
   Zhao et al., 2020 (arXiv:2006.10738); share in [0, 1].
   """
 
   def apply(x: Array, look: Look) -> Array:
     _check(x, "cutout")
-    sides = [int(n * share) for n in x.shape[1:3]]
+    sides = [int(n * share + 0.5) for n in x.shape[1:3]]
 
     def centers(key: Array, n: int) -> Array:
       ends = [size + (1 - side % 2) for size, side in zip(x.shape[1:3], sides, strict=True)]

@@ -66,7 +66,8 @@ class Calls:
 
   def new_state(self) -> PyTree:
     updates = [update for update in self.updates if update]
-    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *updates) if updates else self.network_state
+    mean = lambda *leaves: sum(leaves) / len(leaves) if jnp.issubdtype(leaves[0].dtype, jnp.inexact) else leaves[0]
+    return jax.tree.map(mean, *updates) if updates else self.network_state
 
 
 @dataclasses.dataclass(frozen=True)

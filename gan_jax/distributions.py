@@ -48,7 +48,7 @@ def mmd(
     return mmd_squared(*_clouds(play, on), k)
 
   if _choice(on, "samples"):
-    return Objective(non_saturating().discriminator, generator)
+    return Objective(non_saturating().discriminator, generator, of_logits=False)
 
   def discriminator(play: Play) -> Array:
     return -mmd_squared(*_clouds(play, on), k)
@@ -56,7 +56,7 @@ def mmd(
   def witness(real: Array, fake: Array) -> Callable[[Array], Array]:
     return lambda outputs: (k(real, flat_features(outputs)).mean(axis=0) - k(fake, flat_features(outputs)).mean(axis=0))
 
-  return Objective(discriminator, generator, witness)
+  return Objective(discriminator, generator, witness, of_logits=False)
 
 
 def sliced_wasserstein(num_projections: int = 128, on: Literal["features", "samples"] = "features") -> Objective:
@@ -78,7 +78,7 @@ def sliced_wasserstein(num_projections: int = 128, on: Literal["features", "samp
     directions = jax.random.normal(play.key, (x.shape[1], num_projections), x.dtype)
     return sliced_wasserstein_squared(x, y, directions / jnp.linalg.norm(directions, axis=0))
 
-  return Objective(non_saturating().discriminator, generator)
+  return Objective(non_saturating().discriminator, generator, of_logits=False)
 
 
 def sinkhorn(
@@ -109,7 +109,7 @@ def sinkhorn(
     return sinkhorn_divergence(*_clouds(play, on), epsilon, iterations, between)
 
   if _choice(on, "samples"):
-    return Objective(non_saturating().discriminator, generator)
+    return Objective(non_saturating().discriminator, generator, of_logits=False)
 
   def discriminator(play: Play) -> Array:
     return -generator(play)
@@ -118,7 +118,7 @@ def sinkhorn(
     """That of the divergence's limit at large epsilon."""
     return lambda outputs: (between(fake, flat_features(outputs)).mean(axis=0) - between(real, flat_features(outputs)).mean(axis=0))
 
-  return Objective(discriminator, generator, witness)
+  return Objective(discriminator, generator, witness, of_logits=False)
 
 
 def mmd_squared(x: Array, y: Array, kernel: Kernel) -> Array:

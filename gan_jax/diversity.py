@@ -193,6 +193,8 @@ def _two_answers(play: Play) -> tuple[Array, Array, Array, Array]:
 
   Without conditions the pairs are neighbours in the batch, and nothing is computed twice. With them every row meets its neighbour's latent too.
   """
+  if not isinstance(play.latent, jax.Array):
+    raise ValueError("mode_seeking and dsgan measure how far latents are apart, and this prior's have components as well; use another prior or term")
   first, second = _pairs(play.latent)
   if play.condition is None:
     return first, second, *_pairs(play.generate(play.latent))

@@ -149,14 +149,16 @@ def top_k(of: Objective, share: float = 0.5, decay: float = 0.99, every: int = 1
   odd, so it lowers diversity on rare modes by design: look at the smallest mode's mass.
 
   Raises:
-    ValueError: share is not in (0, 1].
+    ValueError: share is not in (0, 1], or G's loss of `of` is not made of logits (`mmd`, `sinkhorn`, `sliced_wasserstein`).
   """
+  if not of.of_logits:
+    raise ValueError("top_k keeps the fakes with the highest logits, and this objective compares whole batches; use one of logits, as non_saturating")
   if isinstance(share, float | int) and not 0 < share <= 1:
     raise ValueError(f"share is {share}; top-k keeps a share in (0, 1] of the fakes")
 
   def generator(play: Play) -> Array:
     everyone = play.gather(play.fake_logits)
-    kept = jnp.ceil(len(everyone) * jnp.maximum(share, decay ** (play.state.step // every)))
+    kept = jnp.ceil(len(everyone) * jnp.maximum(share, decay ** (play.state.step // every)) - 1e-4)  # .6 of 100 are 60
     rank = jnp.argsort(jnp.argsort(-everyone))
     best = own_rows(rank < kept, len(play.fake_logits), play.axis_name)
     chosen = jnp.where(best, play.fake_logits, jax.lax.stop_gradient(play.fake_logits))
@@ -175,7 +177,12 @@ def san(of: Objective) -> Objective:
   (`last = "SlicedDense"`). A penalty among the terms reaches w and h both.
   Traps: the two stops exchanged (as in one version of the authors' simple-san) trains h by Wasserstein without bound; a last layer with a free norm
   and a bias of its own is no slice.
+
+  Raises:
+    ValueError: an objective whose D is a map to features (`mmd`, `sinkhorn`).
   """
+  if of.witness is not None:
+    raise ValueError("san gives D's logit a direction, and this objective's D has none: it maps to features; use one of logits, as hinge")
 
   def discriminator(play: Play) -> Array:
     (real, w), (fake, _) = play.sown("slice", play.real), play.sown("slice", play.fake)

@@ -60,6 +60,9 @@ def roth(gamma: float) -> Term:
   """
 
   def penalty(play: Play) -> Array:
+    if len(play.real_logits) != len(play.real):
+      count = len(play.real_logits) // len(play.real)
+      raise ValueError(f"roth weighs an example by D's one logit of it; this D has {count} an example: use r1 and r2")
     on_real = jnp.square(jax.nn.sigmoid(-play.real_logits)) * squared_gradient_norm(play.discriminate, play.real)
     on_fake = jnp.square(jax.nn.sigmoid(play.fake_logits)) * squared_gradient_norm(play.discriminate, play.fake)
     return gamma / 2 * (on_real.mean() + on_fake.mean())
@@ -182,7 +185,7 @@ def mismatched(weight: float) -> Term:
   """weight * E s(D(x, c')), c' the condition of another real example, s = softplus: a right image with a wrong condition is wrong.
 
   Reed et al., 2016 (arXiv:1605.05396), section 4.1, who weigh it as half of the fakes (.5). Without it D can get by on images alone, and G with it.
-  Each condition meets the image of the row before. Traps: classes of few values match by chance; packs and unconditional games have none to exchange.
+  Each image meets the condition of the next row. Traps: classes of few values match by chance; packs and unconditional games have none to exchange.
 
   Raises:
     ValueError: the data has no condition.
@@ -191,8 +194,8 @@ def mismatched(weight: float) -> Term:
   def term(play: Play) -> Array:
     if play.condition is None:
       raise ValueError("mismatched exchanges conditions, and the data has none; set it in the data section")
-    others = own_rows(jnp.roll(play.gather(play.real), 1, axis=0), len(play.real), play.axis_name)
-    return weight * jax.nn.softplus(play.discriminate(others)).mean()
+    others = jax.tree.map(lambda c: own_rows(jnp.roll(play.gather(c), -1, axis=0), len(c), play.axis_name), play.condition)
+    return weight * jax.nn.softplus(play.under(play.real, others)).mean()
 
   return term
 

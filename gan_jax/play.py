@@ -91,6 +91,10 @@ def _no_outputs(x: Array) -> Array:
 _NO_EXAMPLES: Any = None
 
 
+def _no_condition(x: Array, condition: PyTree) -> Array:
+  raise ValueError("no conditions here")
+
+
 def _no_prior(key: Array, n: int) -> PyTree:
   raise ValueError("no prior here")
 
@@ -101,7 +105,7 @@ class Play(NamedTuple):
   `real`, `fake`: what D sees, after the view, `[B, ...]`. `latent`: `[B * pack, Z]`, before the view.
   `generate(z)` gives G's raw output, `discriminate(x)` the logits `[B]` of viewed inputs, `features(x)` D's last hidden layer `[B, F]`,
   `outputs(x)` D's raw output, and `sown(name, x)` whatever else one of D's layers sows under a name. `prior` is where latents come from, and
-  `examples` `[B * pack, ...]` are the real ones before the view.
+  `examples` `[B * pack, ...]` are the real ones before the view. `under(x, condition)` is `discriminate` with another condition.
   `mean(x)` is the mean over the global batch and `gather(x)` its rows, on however many devices; `draw(sampler, n)` gives noise for n rows.
   """
 
@@ -121,6 +125,7 @@ class Play(NamedTuple):
   outputs: Callable[[Array], Array] = _no_outputs
   prior: Prior = Prior(_no_prior)
   examples: Array = _NO_EXAMPLES
+  under: Callable[[Array, PyTree], Array] = _no_condition
 
   def mean(self, x: Array, axis: int | None = None) -> Array:
     return mean_over(jnp.mean(x, axis), self.axis_name)
@@ -147,11 +152,13 @@ class Objective(NamedTuple):
 
   Where D is a feature map, `witness(real, fake)` makes logits of its outputs `[B, F]`: given those of the global batch, real and fake, a function
   from outputs `[n, F]` to logits `[n]`. They are what penalties, views and metrics look at. None: D's output is its logit.
+  `of_logits`: whether G's value is made of `fake_logits`, and so may be asked of some of them.
   """
 
   discriminator: Term
   generator: Term
   witness: Callable[[Array, Array], Callable[[Array], Array]] | None = None
+  of_logits: bool = True
 
 
 def gan(
@@ -215,7 +222,7 @@ def gan(
       real, fake, latent, condition, real_logits, fake_logits, generate, discriminate,
       features=lambda x: calls["discriminator"].features(x, *conditions), state=state, key=term_key, axis_name=axis_name,
       sown=lambda name, x: calls["discriminator"].sown(name, x, *conditions), outputs=outputs, prior=prior,
-      examples=batch["image"],
+      examples=batch["image"], under=lambda x, condition: read(calls["discriminator"](x, condition, *conditions[1:])),
     )  # fmt: skip
     return play, calls
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.calls import Prior, on_axis, straight
+from gan_jax.core import PyTree
 
 
 def normal(size: int, scale: float = 1.0) -> Prior:
@@ -26,11 +27,17 @@ def nothing() -> Prior:
 
 
 def indexed(prior: Prior, num_components: int) -> Prior:
-  """`(z, component)`: row i belongs to component i mod num_components, so every batch holds each equally often (up to one)."""
-  return Prior(
-    lambda key, n: (prior.sample(key, n), jnp.arange(n) % num_components),
-    lambda start, end, t: (prior.between(start[0], end[0], t), start[1]),
-  )
+  """`(z, component)`: a batch holds every component equally often, up to one; which ones have that one more, and where they stand, is random.
+
+  So each row's component is uniform, whatever the size of the batch, and rows that meet (in a pack, in a group) have components like any others.
+  """
+
+  def sample(key: Array, n: int) -> tuple[PyTree, Array]:
+    own, first, order = jax.random.split(key, 3)
+    components = (jax.random.randint(first, (), 0, num_components) + jnp.arange(n)) % num_components
+    return prior.sample(own, n), jax.random.permutation(order, components)
+
+  return Prior(sample, lambda start, end, t: (prior.between(start[0], end[0], t), start[1]))
 
 
 class Mixture(nn.Module):

@@ -26,7 +26,7 @@ ROUNDS = [  # real logits of 4 examples; r is 1, .5, 0, 1, 1, ...
 def follow(view, rounds, memory=None):
   memory, strengths = memory or view.init(), []
   for real, _ in rounds:
-    memory = view.update(play_of(real_logits=real, fake_logits=[-1.0] * 4), memory)
+    memory = view.update(play_of(real_logits=real, fake_logits=[-1.0] * 4)._replace(examples=jnp.zeros(4)), memory)
     strengths.append(float(memory["strength"]))
   return strengths, memory
 
@@ -48,8 +48,16 @@ def test_ada_counts_the_global_batch():
   """Two devices of 4: B = 8, and the mean sign of both."""
   view = views.ada(views.instance_noise(1.0), images=80, every=1)
   halves = jnp.array([[1.0, 1, 1, 1], [1, 1, 1, -1]])
-  update = lambda logits: view.update(play_of(real_logits=logits)._replace(axis_name="devices"), view.init())["strength"]
+  update = lambda logits: view.update(play_of(real_logits=logits)._replace(axis_name="devices", examples=jnp.zeros(4)), view.init())["strength"]
   np.testing.assert_allclose(jax.vmap(update, axis_name="devices")(halves), 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("logits", [2, 4, 64])
+def test_adas_pace_is_in_images_of_packs_and_patches_too(logits):
+  """4 examples of 80: one step of .05, whether they are two packs, one logit each or 16 patches each."""
+  view = views.ada(views.instance_noise(1.0), images=80, every=1)
+  play = play_of(real_logits=np.ones(logits))._replace(examples=jnp.zeros(4))
+  assert float(view.update(play, view.init())["strength"]) == pytest.approx(0.05)
 
 
 def test_ada_augments_with_the_strength_it_remembers():

@@ -72,6 +72,15 @@ def test_cutouts_are_holes_that_may_stick_out():
 
 
 SIZE, MIDDLE = 25, 12
+@pytest.mark.parametrize(("size", "reach", "side"), [(28, 4, 14), (9, 1, 5), (32, 4, 16)])
+def test_sizes_are_rounded_as_in_diffaugments_code(size, reach, side):
+  """int(size * ratio + .5): 28 pixels are shifted by up to 4 of them."""
+  moved = apply(views.translation(), np.ones((300, size, size, 1)))
+  assert (moved == 0).all(axis=2).sum(axis=1).max() == reach
+  holes = (apply(views.cutout(), np.ones((300, size, size, 1)))[..., 0] == 0).any(axis=2).sum(axis=1)
+  assert holes.max() == side
+
+
 Y, X = np.meshgrid(*[np.arange(SIZE) - MIDDLE] * 2, indexing="ij")
 WHERE = np.tile(np.stack([X, Y], axis=-1).astype("float32"), (400, 1, 1, 1))  # images of where they are: a warp shows where it looks
 

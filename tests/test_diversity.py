@@ -26,6 +26,12 @@ def test_mode_seeking_is_a_ratio_of_batch_means():
   assert float(value) == pytest.approx(2 / (5 / 3 + 1e-5), rel=1e-6)
 
 
+@pytest.mark.parametrize("term", [diversity.mode_seeking(1.0), diversity.dsgan(1.0)])
+def test_latents_with_components_have_no_distance(term):
+  with pytest.raises(ValueError, match="this prior's have components as well"):
+    term(play_of(generate=lambda z: z[0])._replace(latent=(Z, jnp.zeros(len(Z), jnp.int32))))
+
+
 def test_mode_seeking_averages_over_coordinates():
   """G repeats z three times: means over coordinates stay alike, sums would triple the ratio."""
   z = np.array([[0.0, 0.0], [1.0, 3.0]])

@@ -143,7 +143,7 @@ def mgan(beta, prior=None):
 def test_mgan_losses():
   game = mgan(0.3)
   state = start(game)
-  component = np.array([0, 1, 0, 1])
+  component = np.asarray(priors.indexed(fixed_prior(Z), 2).sample(KEY, 4)[1])
   first, last = state.params["generator"]["SelectedDense_0"], state.params["generator"]["Dense_0"]
   hidden = np.tanh(
     np.stack([Z[i] @ np.asarray(first["kernel"])[k] + np.asarray(first["bias"])[k] for i, k in enumerate(component)])
@@ -179,12 +179,16 @@ def test_mgan_classifier_reaches_the_generator_with_weight_beta():
 
 def test_mgan_holds_every_generator_equally_often():
   latent, component = priors.indexed(fixed_prior(np.zeros((7, 3))), 3).sample(KEY, 7)
-  assert latent.shape == (7, 3)
-  np.testing.assert_array_equal(component, [0, 1, 2, 0, 1, 2, 0])
+  assert latent.shape == (7, 3) and sorted(np.bincount(component)) == [2, 2, 3]
+  # Every row's component is uniform, though 7 rows do not hold three alike, and two neighbours are of one component as often as any two rows.
+  many = np.asarray(jax.vmap(lambda key: priors.indexed(fixed_prior(np.zeros((7, 3))), 3).sample(key, 7)[1])(jax.random.split(KEY, 6000)))
+  np.testing.assert_allclose([(many == k).mean(axis=0) for k in range(3)], 1 / 3, atol=0.03)
+  assert (many[:, 0] == many[:, 1]).mean() == pytest.approx((3 + 1 + 1) / 21, abs=0.03)  # pairs within 3, 2 and 2 rows, of 21
   game = mgan(0.1, Prior(lambda key, n: jnp.ones((n, 3))))
   samples = np.asarray(game.sample(start(game), KEY, BATCH))
-  np.testing.assert_allclose(samples[:2], samples[2:], rtol=1e-6)  # one latent, two generators
-  assert not np.allclose(samples[0], samples[1])
+  made = samples[np.argsort(samples[:, 0])]
+  np.testing.assert_allclose(made[[0, 2]], made[[1, 3]], rtol=1e-6)  # one latent, two generators
+  assert not np.allclose(made[0], made[2])
 
 
 def test_mgan_needs_an_output_for_every_generator():

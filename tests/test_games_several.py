@@ -13,13 +13,13 @@ import optax
 import pytest
 from plays import Affine, affine, fixed_prior, loss, softplus, with_params
 
-from gan_jax import games, networks
+from gan_jax import games, networks, priors
 from gan_jax.core import build
 
 KEY = jax.random.key(0)
 Z = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 BATCH = {"image": np.random.default_rng(1).normal(size=(4, 2)).astype("float32")}
-MAKER = np.array([0, 1, 0, 1])
+MAKER = np.asarray(priors.indexed(fixed_prior(Z), 2).sample(KEY, 4)[1])
 
 
 def sgd(*names):

@@ -14,7 +14,7 @@ import pytest
 from plays import Affine, fixed_prior, play_of
 from scipy.optimize import minimize_scalar
 
-from gan_jax import gan, networks, objectives
+from gan_jax import distributions, gan, networks, objectives
 from gan_jax.core import build, take_turn
 from gan_jax.networks.layers import SlicedDense
 
@@ -158,6 +158,19 @@ def test_top_k_follows_the_highest_logits():
   assert (np.asarray(tied) != 0).sum() == 2
   with pytest.raises(ValueError, match="share is 0; top-k keeps"):
     objectives.top_k(plain, share=0)
+  many = play_of(fake_logits=np.linspace(-1, 1, 100), step=1)
+  slope = jax.grad(lambda y: objectives.top_k(plain, share=0.6, decay=0.0).generator(many._replace(fake_logits=y)))(many.fake_logits)
+  assert (np.asarray(slope) != 0).sum() == 60  # .6 * 100 is a little more than 60 in float32
+
+
+@pytest.mark.parametrize("of", [distributions.mmd(), distributions.mmd(on="samples"), distributions.sinkhorn(), distributions.sliced_wasserstein()])
+def test_top_k_is_of_logits(of):
+  """Such a loss does not look at fake logits: nothing would be selected, and G's gradient be B / k times too large."""
+  with pytest.raises(ValueError, match="top_k keeps the fakes with the highest logits, and this objective compares whole batches"):
+    objectives.top_k(of)
+  if of.witness is not None:
+    with pytest.raises(ValueError, match="san gives D's logit a direction"):
+      objectives.san(of)
 
 
 def test_top_k_is_of_the_global_batch():

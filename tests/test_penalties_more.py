@@ -62,6 +62,12 @@ def test_roth_by_hand():
   assert float(penalties.roth(0.8)(play)) == pytest.approx(0.4 * 25 * (1 / 4 + 10 / 32), rel=1e-5)
 
 
+def test_roth_wants_one_logit_an_example():
+  play = play_of(real=np.ones((2, 3)), fake=np.ones((2, 3)), real_logits=np.ones(8), fake_logits=np.ones(8), discriminate=lambda x: jnp.ones(8))
+  with pytest.raises(ValueError, match="this D has 4 an example: use r1 and r2"):
+    penalties.roth(1.0)(play)
+
+
 def test_roth_is_the_gradient_of_log_probabilities():
   x, y = X[:6], X[6:12] + 1
   play = linear(real=x, fake=y)

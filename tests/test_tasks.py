@@ -4,6 +4,7 @@ Mutations that made a test here fail: a hole that is not where the mask says; a 
 logits averaged before the loss; scales summed; PSNR of the mean error; a crop on one side; errors outside the hole counted.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -253,13 +254,44 @@ def test_unknown_floor():
 
 
 def test_mismatched_by_hand():
-  """D(x, c) = x c on rows 1, 2, 3 with conditions 1, 10, 100: images of the row before."""
+  """D(x, c) = x c on rows 1, 2, 3 with conditions .1, 1, -1: conditions of the next row."""
   real, condition = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([0.1, 1.0, -1.0])
-  play = play_of(real=real, discriminate=lambda x: x[:, 0] * condition)._replace(condition=condition)
-  wanted = np.mean(np.log1p(np.exp([0.3, 1.0, -2.0])))
+  play = play_of(real=real)._replace(condition=condition, under=lambda x, c: x[:, 0] * c)
+  wanted = np.mean(np.log1p(np.exp([1.0, -2.0, 0.3])))
   assert float(penalties.mismatched(0.5)(play)) == pytest.approx(0.5 * wanted, rel=1e-5)
   with pytest.raises(ValueError, match="mismatched exchanges conditions"):
     penalties.mismatched(1.0)(play._replace(condition=None))
+
+
+def test_a_mismatched_image_keeps_its_noise_and_what_d_is_told_of_it():
+  """Diffusion: D of (x, condition, t) = condition t. The other condition, but the image's own t: exchanging images would exchange them apart."""
+
+  class Told(nn.Module):
+    @nn.compact
+    def __call__(self, x, condition, t, *, train):
+      return self.param("one", nn.initializers.ones, ()) * condition * t[:, 0]
+
+  class Made(nn.Module):
+    @nn.compact
+    def __call__(self, z, condition, *, train):
+      return z + self.param("shift", nn.initializers.zeros, ())
+
+  seen = {}
+
+  def term(play):
+    seen.update(found=penalties.mismatched(1.0)(play), plain=play.real_logits / play.condition, condition=play.condition)
+    return seen["found"]
+
+  batch = {"image": np.ones((4, 1), "float32"), "condition": np.array([1.0, 2.0, 3.0, 4.0], "float32")}
+  game = gan(
+    Made(), Told(), objectives.hinge(), prior=priors.normal(1), view=views.diffusion(), discriminator_terms={"mismatched": term},
+    optimizers=dict.fromkeys(("generator", "discriminator"), optax.sgd(0.1)),
+  )  # fmt: skip
+  state = build(game).init(jax.random.key(0), batch)
+  game.players["discriminator"].loss(state.params["discriminator"], state, batch, jax.random.key(3))
+  assert len(set(np.asarray(seen["plain"]).tolist())) > 1  # several t
+  wanted = np.log1p(np.exp(np.roll(seen["condition"], -1) * seen["plain"])).mean()
+  assert float(seen["found"]) == pytest.approx(float(wanted), rel=1e-5)
 
 
 def test_captions_become_numbers_or_say_what_is_unknown():

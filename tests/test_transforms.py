@@ -21,6 +21,7 @@ from plays import RATE, ROW, A, X, Y, bilinear, play, values
 
 from gan_jax import gan, networks, objectives, optimizers, penalties, priors, transforms
 from gan_jax.core import Aux, Game, Player, build, take_turn, with_entry
+from gan_jax.transforms.anticipation import AHEAD
 
 
 def adam_game(**settings) -> Game:
@@ -81,7 +82,7 @@ def detached(game: Game, steps: int) -> Game:
 
   def loss(params, state, batch, key):
     ahead = with_entry(state, "generator", params=lax.stop_gradient(params))
-    for k in jax.random.split(jax.random.fold_in(key, 1), steps):
+    for k in jax.random.split(jax.random.fold_in(key, AHEAD), steps):
       ahead, _ = take_turn(game, ("discriminator",), ahead, batch, k)
     return me.loss(params, with_entry(ahead, "generator", params=params), batch, key)
 

@@ -45,6 +45,15 @@ def test_first_centers_are_far_from_each_other():
     assert sorted(map(tuple, centers)) == [(0.0, 0.0), (0.0, 7.0), (1.0, 0.0)]
 
 
+def test_centers_are_drawn_by_squared_distances():
+  """Of 90 points at 0, nine at 2 and one at 100 with the first center at 0: 100^2 / (100^2 + 9 * 2^2) = .996, and .1 where distances stop at 1."""
+  points = jnp.array([[0.0]] * 90 + [[2.0]] * 9 + [[100.0]])
+  centers = np.asarray(jax.vmap(lambda key: k_means_plus_plus(points, 2, key))(jax.random.split(KEY, 2000)))[:, :, 0]
+  first, second = centers.T
+  assert np.mean(first == 0) == pytest.approx(0.9, abs=0.03)
+  assert np.mean(second[first == 0] == 100) > 0.98
+
+
 class Telling(nn.Module):
   """As a generator z + <a, label>; as a discriminator w (x + <a, label>), whose features are the inputs and the label's place."""
 

@@ -121,6 +121,12 @@ def test_minimax_is_zero_sum_and_the_non_saturating_loss_is_not():
 def test_what_competitive_descent_cannot_play_is_refused():
   with pytest.raises(ValueError, match="give the generator plain sgd"):
     transforms.competitive(affine_game(objectives.minimax, optax.adam(1e-3)))
+  for clipped in (optax.chain(optax.clip_by_global_norm(5.0), optax.sgd(0.5)), optax.chain(optax.clip(0.1), optax.sgd(0.1))):
+    with pytest.raises(ValueError, match="give the generator plain sgd"):  # no state, and yet no constant times the gradient
+      transforms.competitive(affine_game(objectives.minimax, clipped))
+  with pytest.raises(ValueError, match="give the discriminator plain sgd"):
+    transforms.competitive(transforms.clip_weights(affine_game(objectives.minimax), limit=0.01))
+  jax.jit(lambda rate: transforms.competitive(affine_game(objectives.minimax, optax.sgd(rate))) and rate)(0.1)  # a rate may be an argument
   with pytest.raises(ValueError, match="use n_critic 1"):
     transforms.competitive(bilinear(turns=(("discriminator",), ("discriminator",), ("generator",))))
   game = bilinear()

@@ -13,7 +13,7 @@ import pytest
 from games import jit
 from plays import fixed_prior
 
-from gan_jax import diversity, gan, networks, objectives
+from gan_jax import diversity, gan, networks, objectives, priors
 from gan_jax.core import build
 from gan_jax.networks.convolution import convolve
 from gan_jax.networks.virtual import VirtualBatchNorm, VirtualConv
@@ -56,6 +56,27 @@ def test_by_hand():
   np.testing.assert_allclose(out[:, 0], [0, 4 / np.sqrt(14)], rtol=1e-5)
   with pytest.raises(ValueError, match=r"put the network into networks\.virtual_batch"):
     jax.eval_shape(lambda: networks.mlp(1, (4,), dense="VirtualDense").init(jax.random.key(0), jnp.ones((2, 2)), train=False))
+
+
+def test_nearly_constant_numbers_stay_finite():
+  """The mean of squares less the square of the mean may round below zero."""
+  net = networks.virtual_batch(networks.mlp(2, (4,), "tanh", dense="VirtualDense"))
+  x = 15 + 1e-3 * draw(64, 2)
+  assert np.isfinite(net.apply(net.init(jax.random.key(0), x, train=False), x, train=True)).all()
+
+
+def test_a_reference_keeps_its_labels_whole():
+  """Integers are not averaged over the calls of a turn; and a network without such layers is refused."""
+  net = lambda **settings: networks.virtual_batch(networks.mlp(1, (4,), num_classes=3, **settings))
+  optimizers = dict.fromkeys(("generator", "discriminator"), optax.sgd(0.1))
+  batch = {"image": draw(4, 2), "condition": np.array([0, 1, 2, 0])}
+  game = gan(networks.mlp(2, (4,), num_classes=3), net(dense="VirtualDense"), objectives.hinge(), prior=priors.normal(2), optimizers=optimizers)
+  state = build(game).init(jax.random.key(0), batch)
+  moved, _ = jit(build(game).step)(state, batch, jax.random.key(1))
+  labels = moved.model_state["discriminator"]["network"]["reference"]["inputs"][1]
+  assert jnp.issubdtype(labels.dtype, jnp.integer) and labels.tolist() == [0, 1, 2, 0]
+  with pytest.raises(ValueError, match="virtual_batch is for a network with VirtualBatchNorm layers"):
+    net().init(jax.random.key(0), batch["image"], batch["condition"], train=False)
 
 
 def test_images_by_their_formula():

@@ -79,8 +79,9 @@ def patch_discriminator(
 ) -> Discriminator:
   """One logit for each window of the image, `[B, H, W, C] (, condition) -> [B, h, w, 1]`: PatchGAN. Isola et al., 2017 (arXiv:1611.07004).
 
-  Convolutions, and a last one of stride 1 to one map. By default the paper's, whose windows are 70 x 70 pixels (`window`). Objectives, penalties
-  and metrics see every patch as they see an example: losses are means over patches, each past its own nonlinearity.
+  Convolutions, and a last one of stride 1 to one map. By default the paper's, whose windows are 70 x 70 pixels (`window`). Objectives and
+  metrics see every patch as they see an example: losses are means over patches, each past its own nonlinearity. Gradient penalties see an example:
+  the gradient of the sum of its patches.
   A condition that is an image stands beside `x` as further channels (a smaller one enlarged to it); a label or a vector is projected at each place.
   Sows its maps as `layers`, for `layer_matching`.
 

@@ -42,7 +42,7 @@ class VirtualBatchNorm(nn.Module):
       axes, own = tuple(range(1, x.ndim - 1)), 1 / (known["count"] + 1)
       first = own * x.mean(axes, keepdims=True) + (1 - own) * known["mean"]
       second = own * jnp.square(x).mean(axes, keepdims=True) + (1 - own) * known["square"]
-    return (x - first) * lax.rsqrt(second - jnp.square(first) + self.epsilon) * scale + bias
+    return (x - first) * lax.rsqrt(jnp.maximum(second - jnp.square(first), 0) + self.epsilon) * scale + bias
 
 
 class VirtualDense(nn.Module):
@@ -96,6 +96,8 @@ class VirtualBatch(nn.Module):
     }  # fmt: skip
     variables = {"params": params, **{collection: variable.value for collection, variable in kept.items()}}
     _, statistics = network.apply(variables, *reference, train=train, rngs=passing, mutable=[STATISTICS, *kept])
+    if STATISTICS not in statistics:
+      raise ValueError('virtual_batch is for a network with VirtualBatchNorm layers, and this one has none: dense = "VirtualDense", or conv')
     changing = [collection for collection in (*kept, "intermediates") if self.is_mutable_collection(collection)]
     out, changed = network.apply({**variables, STATISTICS: statistics[STATISTICS]}, *inputs, train=train, mutable=changing)
     for collection, variable in kept.items():

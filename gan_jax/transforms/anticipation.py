@@ -9,6 +9,7 @@ from jax import Array, lax
 from gan_jax.core import Aux, Batch, Game, GanState, Loss, PyTree, take_turn, with_entry
 from gan_jax.transforms.turns import find_player, simultaneous, with_losses
 
+AHEAD = 2**31 - 4  # folded into a turn's key: nothing else in a turn counts so far
 
 def unroll(game: Game, steps: int, player: str = "generator", rival: str = "discriminator") -> Game:
   """`player` minimises its loss against the rival of `steps` updates ahead, and sees how those updates depend on it.
@@ -27,7 +28,7 @@ def unroll(game: Game, steps: int, player: str = "generator", rival: str = "disc
       def play_on(state: GanState, key: Array) -> tuple[GanState, None]:
         return look_ahead(game, (rival,), state, batch, key), None
 
-      future_keys = jax.random.split(jax.random.fold_in(key, 1), steps)
+      future_keys = jax.random.split(jax.random.fold_in(key, AHEAD), steps)
       future, _ = lax.scan(play_on, with_entry(state, player, params=params), future_keys)
       return own(params, future, batch, key)
 
@@ -59,7 +60,7 @@ def extragradient(game: Game, moments: Literal["step", "both"] = "step") -> Game
     me = game.players[name]
 
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
-      ahead = look_ahead(game, names, state, batch, jax.random.fold_in(key, 1))
+      ahead = look_ahead(game, names, state, batch, jax.random.fold_in(key, AHEAD))
       # The value at the extrapolated point, differentiated there: the way to it does not count.
       shift = jax.tree.map(lambda far, near: lax.stop_gradient(far - near), ahead.params[name], state.params[name])
       there = jax.tree.map(jnp.add, params, shift)

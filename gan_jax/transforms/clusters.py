@@ -164,11 +164,11 @@ def k_means_plus_plus(points: Array, num_clusters: int, key: Array) -> Array:
   """Centers to start from: points, each drawn in proportion to its squared distance from those before it. Arthur and Vassilvitskii, 2007."""
 
   def add(least: Array, key: Array) -> tuple[Array, Array]:
-    heights = jnp.cumsum(least)
+    heights = jnp.cumsum(jnp.where(jnp.isinf(least), 1, least))  # the first one is any of them
     chosen = points[jnp.minimum(jnp.searchsorted(heights, heights[-1] * jax.random.uniform(key), side="right"), len(points) - 1)]
     return jnp.minimum(least, jnp.square(points - chosen).sum(axis=1)), chosen
 
-  return lax.scan(add, jnp.ones(len(points), points.dtype), jax.random.split(key, num_clusters))[1]
+  return lax.scan(add, jnp.full(len(points), jnp.inf, points.dtype), jax.random.split(key, num_clusters))[1]
 
 
 __all__ = ["self_conditioned"]

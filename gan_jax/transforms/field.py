@@ -1,5 +1,6 @@
 """Players who mind the whole vector field of the game: v, the gradients of all players' losses, each in the player's own parameters."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -81,13 +82,13 @@ def competitive(game: Game, tolerance: float = 1e-6, max_iterations: int = 20) -
   loss has it with N as D's has it: 0 where they agree, towards 1 in a game for which the solution is that of another one (non-saturating losses).
 
   Raises:
-    ValueError: a game of other players than generator and discriminator, an optimiser with a state, or several turns a round.
+    ValueError: a game of other players than generator and discriminator, another optimiser than plain SGD, or several turns a round.
   """
   names = ("generator", "discriminator")
   if set(game.players) != set(names):
     raise ValueError(f"competitive gradient descent is for a generator and a discriminator, this game has {', '.join(game.players)}")
   for name in names:
-    if jax.tree.leaves(jax.eval_shape(game.players[name].optimizer.init, jax.ShapeDtypeStruct((), jnp.float32))):
+    if not _plain_sgd(game.players[name].optimizer):
       raise ValueError(f"competitive gradient descent is the optimizer of both players: give the {name} plain sgd, whose learning rate it takes")
 
   def steps(state: GanState, batch: Batch, key: Array) -> tuple[dict[str, PyTree], dict[str, PyTree], dict[str, Callable], dict[str, PyTree]]:
@@ -135,6 +136,22 @@ def competitive(game: Game, tolerance: float = 1e-6, max_iterations: int = 20) -
 def _slope(game: Game, name: str, state: GanState, batch: Batch, key: Array) -> PyTree:
   """The gradient of one player's loss in its own parameters, of this device's rows."""
   return jax.grad(game.players[name].loss, has_aux=True)(state.params[name], state, batch, key)[0]
+
+
+def _plain_sgd(optimizer: optax.GradientTransformation) -> bool:
+  """Whether an update is the gradient times a constant, however large gradient and parameters are."""
+  if jax.tree.leaves(jax.eval_shape(optimizer.init, jax.ShapeDtypeStruct((), jnp.float32))):
+    return False
+
+  def step(gradient: float, parameter: float) -> float:
+    own = jnp.float32(parameter)
+    return float(optimizer.update(jnp.float32(gradient), optimizer.init(own), own)[0])
+
+  try:
+    with jax.ensure_compile_time_eval():
+      return all(math.isclose(step(*at), at[0] * step(1.0, 0.0), rel_tol=1e-4) for at in ((1e4, 0.0), (1.0, 100.0), (-1e-4, -100.0)))
+  except jax.errors.ConcretizationTypeError:  # a rate that is an argument of a jitted function
+    return True
 
 
 def _field(game: Game, names: tuple[str, ...], state: GanState, batch: Batch, key: Array) -> tuple[PyTree, Callable, Callable]:
