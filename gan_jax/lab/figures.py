@@ -274,9 +274,8 @@ def legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
     )
     for label, color, kind in entries
   ]
-  figure.legend(
-    handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.8, columnspacing=1.4, borderpad=0.1
-  )
+  columns = min(len(handles), max(1, int(figure.get_figwidth() / 1.7)))  # inches: what the longest of our labels needs
+  figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=1.8, columnspacing=1.4, borderpad=0.1)
 
 
 def title(ax: Any, arm: ArmView, pad: float = 4) -> None:

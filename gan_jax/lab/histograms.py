@@ -38,7 +38,7 @@ def _bars(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Fi
     k = np.arange(len(p))
     ax.set_ylim(0, top)
     ax.set_xlim(-0.7, len(p) - 0.3)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     if not len(ratio):
       absent(ax)
       continue
@@ -57,7 +57,7 @@ def _bars(arms: Sequence[ArmView], p: np.ndarray, num_samples: int | None) -> Fi
       )
     ax.axhline(1, color=PERFECT, linewidth=0.9, linestyle=(0, (4, 2)), zorder=3)
   figure.supxlabel("mode", fontsize=9)
-  figure.supylabel("samples / expected samples", fontsize=9)
+  figure.supylabel("samples / expected", fontsize=9)
   entries = (
     [("rare modes", COLORS[1], "s"), ("common modes", COLORS[0], "s")]
     if rare.any()

@@ -31,7 +31,8 @@ def scatter(
   The panels share the frame of the real data; how many points lie outside it is written into the panel.
   """
   points = {arm.name: _of_seed(arm, chosen).astype(float) for arm in arms if arm.samples is not None}
-  frame = next((part for part in (centers, real) if part is not None), np.concatenate([*points.values()]))
+  several = None if centers is None or not np.ptp(centers, axis=0).any() else centers  # one place has no extent
+  frame = next((part for part in (several, real) if part is not None), np.concatenate([*points.values()]))
   frame = frame[np.isfinite(frame).all(-1)]
   middle = (frame.max(0) + frame.min(0)) / 2
   reach = 0.5 * 1.3 * max(float((frame.max(0) - frame.min(0)).max()), 1e-6)
