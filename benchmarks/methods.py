@@ -25,7 +25,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "methods.json"
 CARDS = HERE.parent / "docs" / "methods"
-TABLES = ("ring_rls", "grid_rls", "stacked_digits", "league_ring", "league_digits")  # of experiments/results, that cards quote
+TABLES = ("ring_rls", "grid_rls", "stacked_digits", "stacked_digits_conv", "league_ring", "league_grid", "league_digits")  # that cards quote
 
 ARMS_OF: Mapping[str, tuple[str, ...]] = {  # card -> its arms, where they are not of its own name
   "gan": ("vanilla", "minimax"), "wasserstein": ("wgan_clip",), "relativistic": ("relativistic_paired", "relativistic_average"),

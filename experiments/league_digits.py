@@ -7,7 +7,7 @@ samples and cost beside the modes; five seeds say where to look, not who is bett
   gan-jax run --config=experiments/league_digits.py --workdir=runs/league_digits      5 seeds, 20,000 rounds, 81 arms: hours, arm by arm
   gan-jax run --config=experiments/league_digits.py:quick --workdir=runs/league_digits_quick    2 seeds, 300 rounds, 6 arms: to see that all works
   gan-jax run --config=experiments/league_digits.py:tune --workdir=runs/league_digits_tune    every method at 3 settings, on 3 seeds not reported
-  gan-jax run --config=experiments/league_digits.py:tuned --workdir=runs/league_digits_tuned    those at their best, where that is not the default
+  gan-jax run --config=experiments/league_digits.py:tuned --workdir=runs/league_digits_tuned    once results/ has the tuning: those at their best
   gan-jax run --config=experiments/league_digits.py:final --workdir=runs/league_digits_final    30 other seeds; name the arms with --arms=
 
 The same command again goes on where it stopped, and `--arms=a,b` runs some of them: the league grows, and `gan-jax report DIR` tells what is there.

@@ -9,7 +9,7 @@ seeds the smallest possible p is .16, so a league says where to look; who is bet
   gan-jax run --config=experiments/league_ring.py --workdir=runs/league_ring      10 seeds, 30,000 rounds, 81 arms: hours, arm by arm
   gan-jax run --config=experiments/league_ring.py:quick --workdir=runs/league_ring_quick    2 seeds, 300 rounds, 6 arms: to see that all works
   gan-jax run --config=experiments/league_ring.py:tune --workdir=runs/league_ring_tune    every method at 3 settings, on 3 seeds not reported
-  gan-jax run --config=experiments/league_ring.py:tuned --workdir=runs/league_ring_tuned    those at their best, where that is not the default
+  gan-jax run --config=experiments/league_ring.py:tuned --workdir=runs/league_ring_tuned    once results/ has the tuning: those at their best
   gan-jax run --config=experiments/league_ring.py:final --workdir=runs/league_ring_final    30 other seeds; name the arms with --arms=
 
 Tuning is equal: a method's own knob (`_methods.py`), or the players' learning rate where it has none, at the default and two other settings, over the

@@ -7,7 +7,7 @@ Protocol card `spiral`: scikit-learn's swiss roll with noise .25, dimensions 0 a
 No published row: the card is ours.
 
   gan-jax run --config=experiments/spiral.py --workdir=runs/spiral             10 seeds, 30,000 rounds, 6 arms
-  gan-jax run --config=experiments/spiral.py:quick --workdir=runs/spiral_quick  2 seeds, 1,000 rounds, 3 arms: about a minute
+  gan-jax run --config=experiments/spiral.py:quick --workdir=runs/spiral_quick  4 seeds, 1,000 rounds, 3 arms: about a minute
 """
 
 import ring_alpha

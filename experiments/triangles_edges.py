@@ -8,7 +8,7 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) on triangles, with 
 
   gan-jax run --config=experiments/triangles_edges.py --workdir=runs/triangles_edges               3 seeds, 5 arms: wants a GPU
   gan-jax run --config=experiments/triangles_edges.py:cpu --workdir=runs/triangles_edges_cpu       plain backgrounds, 2 arms, 20,000 rounds, 1 seed
-  gan-jax run --config=experiments/triangles_edges.py:quick --workdir=runs/triangles_edges_quick   the same, 1,000 rounds: blobs in place
+  gan-jax run --config=experiments/triangles_edges.py:quick --workdir=runs/triangles_edges_quick   the same, 1,250 rounds: blobs in place
 """
 
 from _translation import ARMS, paired
