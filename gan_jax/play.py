@@ -190,9 +190,11 @@ def gan(
     axis_name: the mapped axis that the global batch is spread over (pmap, `vmap(axis_name=)`).
 
   Raises:
-    ValueError: an optimiser is missing or for nobody, n_critic < 1, or a batch does not divide into packs.
+    ValueError: no objective, an optimiser is missing or for nobody, n_critic < 1, a term that is no number, or a batch does not divide into packs.
   """
   check_optimizers(optimizers, ("generator", "discriminator"))
+  if not isinstance(objective, Objective):
+    raise ValueError(f"objective is {objective!r}; needs an Objective, as objectives.hinge() gives one")
   if n_critic < 1:
     raise ValueError(f"n_critic is {n_critic}; a discriminator needs at least 1 turn a round")
   generator, discriminator = on_axis(in_front(generator, prior), axis_name), on_axis(discriminator, axis_name)
@@ -282,6 +284,9 @@ def add_terms(value: Array, terms: Mapping[str, Term | StatefulTerm], play: Play
       extra, memory[name] = term.apply(own, memory[name])
     else:
       extra = term(own)
+    if callable(extra) or jnp.shape(extra):
+      what = "a function: call it with its settings, as r1(0.1)" if callable(extra) else f"an array of shape {jnp.shape(extra)}"
+      raise ValueError(f'a term gives a number, and "{name}" gives {what}')
     value, metrics[name] = value + extra, extra
   return value, memory, metrics
 

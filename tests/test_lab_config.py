@@ -114,9 +114,9 @@ def test_overrides_are_parsed_to_the_type_they_replace(path, text, key, expected
 
 
 def test_later_overrides_win_and_arms_come_after(path):
-  resolved = config.load(
-    path, ["game.n_critic=2", "game.n_critic=3", "arms.r1.discriminator_terms.r1.gamma=7"], "vanilla,critic,r1"
-  )
+  overrides = ["game.n_critic=2", "game.n_critic=3", "arms.r1.discriminator_terms.r1.gamma=7"]
+  with pytest.warns(UserWarning, match="n_critic does not reach what sets it itself, critic; .* by --config.arms.critic.game.n_critic="):
+    resolved = config.load(path, overrides, "vanilla,critic,r1")
   assert [arm.game.n_critic for arm in resolved.arms.values()] == [3, 5, 3]
   assert resolved.arms["r1"].discriminator_terms.r1.gamma == 7
   assert resolved.overrides[0] == "game.n_critic=2"

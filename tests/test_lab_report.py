@@ -399,7 +399,8 @@ def test_several_runs_are_one_comparison(tmp_path):
   assert whole["info"]["dragan"]["test"]["raw"]["difference"] == pytest.approx(-2.8)
   assert whole["info"]["dragan"]["test"]["raw"]["p_holm"] == pytest.approx(2 * 0.0625)
   html = reports.report([first, second])
-  assert html == first / "report.html" and "b/vanilla" in html.read_text()
+  assert html == first / "comparison/report.html" and "b/vanilla" in html.read_text() and not (first / "report.html").exists()
+  assert reports.report([first, second], tmp_path / "both") == tmp_path / "both/report.html"
   assert not (second / "report.html").exists() and not (first / "summary.json").exists()
 
 

@@ -164,7 +164,7 @@ def test_refused(tmp_path, what, settings, error, message):
 def test_refused_by_the_command(tmp_path, capsys):
   for arguments, code, said in (
     (["sample", str(tmp_path), "--arm=a", "--out=x.png"], 2, "no run directory"),
-    (["sample", str(tmp_path), "--out=x.png"], 2, "sample needs --arm=NAME"),
+    (["sample", str(untrained("plain", "vanilla,still")), "--out=x.png"], 2, "which arm? --arm=NAME, one of: vanilla, still"),
     (["sample", str(tmp_path), "--arm=a", "--out=x.png", "--num=0"], 2, "needs a whole number of at least 1"),
     (["sample", str(tmp_path), "--arm=a", "--out=x.png", "--step=last"], 2, 'needs a round or "best"'),
     (["evaluate", str(trained()), "--config.num_steps=3"], 2, "only evaluation.* can be changed"),

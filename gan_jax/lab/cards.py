@@ -50,7 +50,10 @@ def cite(method: str | None) -> str:
   by_function = {name.rpartition(".")[2]: card for card in known.values() for name in card.names}
   card = known.get(method) or by_function.get(method)
   if card is None:
-    raise UsageError(f"cite {method}: no card of that name{nearest(method, sorted({*known, *by_function}))}")
+    plain = lambda text: re.sub(r"[^a-z0-9]", "", text.lower())
+    titled = [stem for stem, one in known.items() if method and plain(method) in plain(one.title)]
+    hint = f'; did you mean "{titled[0]}"?' if len(titled) == 1 else nearest(method, titled or sorted({*known, *by_function}))
+    raise UsageError(f"cite {method}: no card of that name{hint}")
   if not card.bibtex:
     raise UsageError(f"cite {method}: no published method by itself; see docs/methods/{card.stem}.md")
   return card.bibtex

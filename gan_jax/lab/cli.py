@@ -5,6 +5,7 @@ and resumable, 130 interrupted. JAX is imported only by the commands that need i
 """
 
 import argparse
+import errno
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gan_jax.lab import flags
-from gan_jax.lab.errors import GanJaxError, UsageError, show
+from gan_jax.lab.errors import GanJaxError, StorageError, UsageError, one_line, show
 
 if TYPE_CHECKING:
   from gan_jax.lab.config import Resolved
@@ -38,18 +39,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         "upscale": upscale, "synthesize": synthesize, "show": show_config, "list": show_list, "cite": cite,
         "data": data,
       }  # fmt: skip
-      return functions[options.command](options, overrides)
+      code = functions[options.command](options, overrides)
+      sys.stdout.flush()
+      return code
   except GanJaxError as error:
     if "--traceback" in arguments:
       traceback.print_exc()
     print(f"gan-jax: {error}", file=sys.stderr)
     return error.exit_code
   except KeyboardInterrupt:
-    print("gan-jax: interrupted; the same command continues the run", file=sys.stderr)
+    print(f"gan-jax: interrupted{'; the same command continues the run' if 'run' in arguments[:1] else ''}", file=sys.stderr)
     return 130
+  except MemoryError as error:
+    print(f"gan-jax: not enough memory ({one_line(str(error)) or 'no more of it to be had'}); ask for less at once", file=sys.stderr)
+    return UsageError.exit_code
   except BrokenPipeError:  # `gan-jax list methods | head`
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+  except OSError as error:
+    if error.errno != errno.ENOSPC or error.filename is not None:
+      raise
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `gan-jax list methods > /full/disk`
+    print(f"gan-jax: cannot write the output: {error.strerror}", file=sys.stderr)
+    return StorageError.exit_code
 
 
 def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
@@ -75,9 +87,8 @@ def run(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 def report(options: argparse.Namespace, overrides: Sequence[str]) -> int:
   from gan_jax.lab import report
 
-  path = report.report(options.directories)
   _print_comparison(options.directories)
-  print(path)
+  print(report.report(options.directories, options.out))
   return 0
 
 

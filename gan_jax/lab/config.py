@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import types
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from ml_collections import ConfigDict
 
 from gan_jax.lab import schema
 from gan_jax.lab.errors import GanJaxError, UsageError, blame, nearest, show
-from gan_jax.lab.patches import Patch, flat, override, patched, patches_of, same, select
+from gan_jax.lab.patches import Patch, flat, lookup, override, patched, patches_of, same, select
 from gan_jax.lab.schema import Plain, plain
 
 
@@ -55,6 +56,7 @@ def load(path_with_arg: str, overrides: Sequence[str] = (), arms: str | None = N
   full = {}
   for name, patch in selected.items():
     full[name] = _for_arm(name, patch, base, schema.check)
+  _warn_of_arms_that_decide(overrides, base, full)
   from gan_jax.lab import resolve  # imports JAX: only now, when the cheap checks have passed
 
   for name, patch in selected.items():
@@ -70,6 +72,15 @@ def load(path_with_arg: str, overrides: Sequence[str] = (), arms: str | None = N
     path=path,
     overrides=tuple(overrides),
   )
+
+
+def _warn_of_arms_that_decide(overrides: Sequence[str], base: Mapping[str, Plain], full: Mapping[str, Mapping[str, Plain]]) -> None:
+  """An override is of the base config, and an arm's patch comes after it."""
+  for key in (text.partition("=")[0] for text in overrides):
+    arms = [name for name, config in full.items() if not same(lookup(config, key), lookup(base, key))]
+    if key.split(".")[0] != "arms" and arms:
+      own = f"--config.arms.{arms[0].split('+')[0]}.{key}=..."
+      warnings.warn(f"--config.{key} does not reach what sets it itself, {', '.join(arms)}; an arm is changed by {own}", stacklevel=2)
 
 
 def seeds(config: ConfigDict) -> tuple[int, ...]:

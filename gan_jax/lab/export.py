@@ -29,9 +29,10 @@ KEPT = ("game", "generator", "discriminator", "objective", "prior", "optimizers"
 
 
 def export(
-  directory: str | os.PathLike, out: str | os.PathLike, *, arm: str, seed: int | None = None, weights: str = "raw", step: int | str | None = None
-) -> Path:
-  """Write the generator of one arm and seed to the folder `out`, which is whole or absent; an earlier export there is replaced.
+  directory: str | os.PathLike, out: str | os.PathLike, *, arm: str | None = None, seed: int | None = None, weights: str = "raw",
+  step: int | str | None = None,
+) -> Path:  # fmt: skip
+  """Write the generator of one arm (by default the only one) and seed to the folder `out`, whole or not at all; an earlier export is replaced.
 
   Raises:
     UsageError: no such arm or seed; a game whose samples are not G(latent); `out` is something else than an export.
@@ -40,7 +41,7 @@ def export(
   folder = Path(out)
   if folder.exists() and not (_is_export(folder) or (folder.is_dir() and not any(folder.iterdir()))):
     raise UsageError(f"--out={folder}: holds something else than an export; name a new folder")
-  config = stored.read(directory, arm).arms[arm]
+  arm, config = stored.one_arm(directory, arm)
   trained = stored.restore(directory, arm, config, step)
   seed, states = stored.one_seed(trained, seed, weights)
   state = jax.tree.map(lambda leaf: np.asarray(leaf)[0], states)

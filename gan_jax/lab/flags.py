@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from importlib import metadata
 from typing import NoReturn
 
 from gan_jax.lab.errors import UsageError, nearest, show
@@ -13,6 +14,7 @@ EPILOG = """\
   gan-jax sample runs/ring --arm=vanilla --out=samples.png
 
 --config.key=value changes the base config before the arms; key is dotted: --config.generator.features=64,64
+--config.arms.NAME.key=value changes an arm: --config.arms.r1.discriminator_terms.r1.gamma=1.0
 The same command again continues a run where it stopped.
 """
 
@@ -41,8 +43,8 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
   if overrides and options.command not in ("run", "show", "evaluate"):
     raise UsageError(f"--config.{overrides[0]}: {options.command} reads no config; run and show do")
   out = "FOLDER" if options.command in ("export", "synthesize") else "grid.png"
-  for name, example in (("config", "FILE.py"), ("workdir", "DIR"), ("what", "methods"), ("arm", "NAME"), ("out", out), ("model", "DIR")):
-    if name in options and not getattr(options, name):
+  for name, example in (("config", "FILE.py"), ("workdir", "DIR"), ("what", "methods"), ("out", out), ("model", "DIR")):
+    if name in options and not getattr(options, name) and (name, options.command) != ("out", "report"):
       flag = f"--{name}={example}" if name != "what" else "what to list, such as methods"
       raise UsageError(f"{options.command} needs {flag}")
   return options, overrides
@@ -73,6 +75,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
   )
+  parser.add_argument("--version", action="version", version=f"gan_jax {metadata.version('gan_jax')}")
   subparsers = parser.add_subparsers(dest="command", metavar="{" + ",".join(COMMANDS) + "}", parser_class=Parser)
   helps = {
     "run": "train and evaluate the arms of an experiment, then compare them; continues by itself",
@@ -122,6 +125,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   commands["run"].add_argument("--num-processes", metavar="N", type=int, help="how many there are")
   commands["run"].add_argument("--process-id", metavar="I", type=int, help="which one this is, from 0")
   commands["report"].add_argument("directories", metavar="DIR", nargs="+", help="run directories")
+  commands["report"].add_argument("--out", metavar="FOLDER", help="where it goes; by default DIR, or comparison/ in the first of several")
   for name in ("sample", "evaluate", "export"):
     commands[name].add_argument("directory", metavar="DIR", help="a run directory")
     commands[name].add_argument("--step", metavar="N|best", type=_step, help="which checkpoint; the newest by default")
@@ -142,7 +146,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     commands[name].add_argument("--step", metavar="N|best", type=_step, help="which checkpoint; the newest by default")
     commands[name].add_argument("--draw", metavar="N", type=_count, default=0, help="another number, other latents; 0 by default")
   for name in ("sample", "export"):
-    commands[name].add_argument("--arm", metavar="NAME", help="which arm")
+    commands[name].add_argument("--arm", metavar="NAME", help="which arm; the only one by default")
     commands[name].add_argument("--seed", metavar="S", type=_count, help="which of the run's seeds; the first by default")
     commands[name].add_argument("--weights", choices=("raw", "ema"), default="raw", help="as trained, or averaged; raw by default")
   commands["sample"].add_argument("--num", metavar="N", type=_positive, help="how many; 64 by default, 16 in a .gif")

@@ -43,11 +43,17 @@ class Generator:
   state: core.GanState
   sampler: Sampler
 
+  def __repr__(self) -> str:
+    classes = "" if self.num_classes is None else f", {self.num_classes} classes"
+    return f"Generator(shape {self.shape}{classes}, {sum(x.size for x in jax.tree.leaves(self.state.params)):,} parameters)"
+
   def sample(self, key: Array, n: int, condition: Array | None = None) -> Array:
     """condition: `[n, ...]`, of a conditional generator; for one of classes it may be left out, and is then 0, 1, 2, ... in turn.
 
-    ValueError: a condition for a generator that takes none, or none for one that needs it.
+    ValueError: n < 1, a condition for a generator that takes none, or none for one that needs it.
     """
+    if n < 1:
+      raise ValueError(f"n is {n}; at least one is drawn")
     return _draw(self.sampler, n, self.state, key, self._given(n, condition))
 
   def latent(self, key: Array, n: int) -> Any:

@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,10 +21,11 @@ from gan_jax.data.base import Data, DataFormatError
 from gan_jax.lab import lookup
 from gan_jax.lab.cache import ArrayCache
 from gan_jax.lab.config import Resolved, as_dict, from_json
-from gan_jax.lab.errors import DataError, GanJaxError, UsageError, nearest
+from gan_jax.lab.errors import DataError, GanJaxError, UsageError, blame, nearest
 from gan_jax.lab.lookup import Call
 from gan_jax.lab.schema import OPEN, Plain
 from gan_jax.metrics.base import Metric
+from gan_jax.metrics.monitor import NUM_BINS
 from gan_jax.transforms import skip_not_finite
 
 SLOTS = (
@@ -69,6 +71,9 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
   values = as_dict(config)
   plan = check(values)
   data = load_data(json.dumps(values["data"]))
+  watched = (values.get("evaluation") or {}).get("monitor_samples", NUM_BINS)
+  if data.modes is None and watched < NUM_BINS:
+    raise UsageError(f"evaluation.monitor_samples = {watched}: data without modes get {NUM_BINS} bins, so the monitor needs at least as many")
   slots = _make_slots(plan.slots, tuple(data.shape))
 
   def place(axis_name: str | None, spread: Callable[[Any], Any] | None) -> core.Game:
@@ -120,6 +125,8 @@ def load_metrics(evaluation: Mapping[str, Plain] | None, data: Data) -> dict[str
     raise DataError(f"evaluation.metrics: {error}") from error
   except ValueError as error:
     raise UsageError(f"evaluation.metrics: {error}") from error
+  except Exception as error:  # of a metric of the user's own
+    raise UsageError(f"evaluation.metrics: {blame(error)}") from error
   return made
 
 
@@ -242,9 +249,14 @@ def _make_metrics(section: str) -> dict[str, Metric]:
   return {key: lookup.make(call, {"cache": ArrayCache("data")}) for key, call in check_metrics(entries).items()}
 
 
-@functools.lru_cache(maxsize=8)
 def load_data(section: str) -> Data:
   """Arms share their data: it is built once for each distinct section. DataError: its table holds NaN or an infinity."""
+  return loaded(section, os.getcwd())
+
+
+@functools.lru_cache(maxsize=8)
+def loaded(section: str, folder: str) -> Data:
+  """`load_data`, of paths that are relative to `folder`, the working directory."""
   values = as_dict(from_json(json.loads(section)))
   data = lookup.make(lookup.prepare("data", values, "data", {"cache"}), {"cache": ArrayCache("data")})
   for path, leaf in jax.tree_util.tree_leaves_with_path(data.table):

@@ -60,6 +60,8 @@ def read_run(directory: str | os.PathLike) -> Run:
     raise UsageError(f"{directory} is not a run directory: it has no config.json")
   folders = sorted(path for path in (directory / "arms").glob("*") if path.is_dir())
   values = read_results(directory / "results.csv")
+  for folder in folders:  # an arm's own table is whole, whatever became of the joint one
+    values |= read_results(folder / "results.csv")
   config = _read_json(directory / "config.json")
   return Run(
     directory=directory,

@@ -49,8 +49,12 @@ def opened(directory: Path, resolved: configs.Resolved, allow: Sequence[str] = (
   with lock:
     _hold(directory, lock)
     try:
-      write_json(directory / "config.json", _merged(directory, resolved, allow))  # read again: nobody else writes now
-      write_json(directory / "environment.json", environment())
+      merged = _merged(directory, resolved, allow)  # read again: nobody else writes now
+      if not _played(directory):
+        for name in ("perfect.json", "identities.json"):  # perhaps of an evaluation that was another
+          (directory / name).unlink(missing_ok=True)
+      write_json(directory / "config.json", merged)
+      write_json(directory / "environment.json", environment(directory))
       yield
     finally:
       with contextlib.suppress(OSError):
@@ -181,13 +185,14 @@ def digests(directory: Path, arm: str, config: Mapping[str, Any]) -> list[str]:
   return [trained_digest(config), *(change["was"] for change in changes if change["arm"] == arm)]
 
 
-def environment() -> dict[str, Any]:
-  """What ran, where, with which versions and commit."""
+def environment(directory: Path) -> dict[str, Any]:
+  """What ran, where (the folder it was started in, seen from the run), with which versions and commit."""
   import jax
 
   names = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "scikit-learn", "ml-collections")
   return {
     "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    "folder": os.path.relpath(os.getcwd(), directory),
     "versions": {name: metadata.version(name) for name in names},
     "python": platform.python_version(),
     "platform": platform.platform(),
@@ -197,6 +202,15 @@ def environment() -> dict[str, Any]:
     "xla_flags": os.environ.get("XLA_FLAGS", ""),
     "commit": _commit(),
   }
+
+
+def started_in(directory: str | os.PathLike) -> Path | None:
+  """The folder that the run was started in, which its config's relative paths are of, where it is still there."""
+  try:
+    folder = (Path(directory) / read_json(Path(directory) / "environment.json")["folder"]).resolve()
+  except (OSError, ValueError, KeyError, TypeError):
+    return None
+  return folder if folder.is_dir() else None
 
 
 def _commit() -> str | None:
@@ -237,6 +251,8 @@ def _merged(directory: Path, resolved: configs.Resolved, allow: Sequence[str]) -
     raise UsageError(f"{path}: format {held['format']}; this gan_jax reads format {FORMAT}; use another --workdir")
   if held["experiment"] != new["experiment"]:
     raise UsageError(f"{directory}: holds experiment {held['experiment']}, not {new['experiment']}; use another --workdir")
+  if not _played(directory) and configs.differences(held["config"], new["config"]):
+    return new  # of a run that failed before its first round was kept
   _refuse_changes(directory, "config", held["config"], new["config"], allow)
   for name, patch in new["arms"].items():
     if name in held["arms"]:
@@ -244,6 +260,12 @@ def _merged(directory: Path, resolved: configs.Resolved, allow: Sequence[str]) -
   arms = {**held["arms"], **new["arms"]}
   changes = [*old.get("changes", ()), *_changes(directory, held, {**new, "arms": arms})]
   return {**new, "arms": arms, **({"changes": changes} if changes else {})}
+
+
+def _played(directory: Path) -> bool:
+  """Whether any arm has something to go on from, or to be compared by."""
+  rows = directory / "results.csv"
+  return any((directory / "arms").glob("*/checkpoints/*")) or (rows.exists() and rows.read_bytes().count(b"\n") > 1)
 
 
 def _refuse_changes(directory: Path, what: str, old: Mapping[str, Any], new: Mapping[str, Any], allow: Sequence[str]) -> None:

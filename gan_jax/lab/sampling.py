@@ -1,6 +1,7 @@
 """Samples of a trained arm, as a picture, as arrays, or as a walk through its latents."""
 
 import io
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ COLUMNS = 8
 
 
 def sample(
-  directory: str | os.PathLike, out: str | os.PathLike, *, arm: str, seed: int | None = None, weights: str = "raw", num: int | None = None,
-  step: int | str | None = None, condition: str | None = None, caption: str | None = None, unknown: str = "error",
+  directory: str | os.PathLike, out: str | os.PathLike, *, arm: str | None = None, seed: int | None = None, weights: str = "raw",
+  num: int | None = None, step: int | str | None = None, condition: str | None = None, caption: str | None = None, unknown: str = "error",
 ) -> Path:  # fmt: skip
   """Draw from an arm's checkpoint and write `out`: .png (a grid; points over the true centres), .npz (`samples`, `condition`) or .gif.
 
@@ -33,6 +34,7 @@ def sample(
   between latents (`priors.arc` for normal ones). Where data has classes, a grid has one row a class, or shows class `condition` alone.
 
   Args:
+    arm: by default the only one.
     seed: one of the run's seeds, by default the first.
     weights: "raw" or "ema".
     num: examples; by default 64 (8 of each class), or 16 (3) in a walk. Cut down to whole rows where there is one row a class.
@@ -47,7 +49,7 @@ def sample(
   if path.suffix not in KINDS:
     raise UsageError(f"--out={path}: needs one of {', '.join(KINDS)}{nearest(path.suffix, KINDS) if path.suffix else ''}")
   _check_writable(path)
-  config = stored.read(directory, arm).arms[arm]
+  arm, config = stored.one_arm(directory, arm)
   trained = stored.restore(directory, arm, config, step)
   data, sampler = trained.experiment.data, trained.experiment.game.sample
   if path.suffix != ".npz" and len(data.shape) != 3 and (data.shape != (2,) or path.suffix == ".gif"):
@@ -57,6 +59,7 @@ def sample(
   keys = seed_keys((number,))["evaluate"]
   default, of_each = KINDS[path.suffix]
   count = num or (default if condition is not None or data.num_classes is None else of_each * data.num_classes)
+  _check_memory(count * math.prod(data.shape) * (STOPS * FRAMES_BETWEEN if path.suffix == ".gif" else 1))
   columns, classes = _classes(data, count, condition)
   told = None if caption is None else captioned(data, caption, unknown)
   compiled = program(trained.experiment)
@@ -132,6 +135,13 @@ def _points(points: np.ndarray, data: Data, arm: str, seed: int, path: Path) -> 
   content: Any = io.BytesIO()
   figures.save(figure, content)
   rundir.write(path, content.getvalue())
+
+
+def _check_memory(numbers: int) -> None:
+  """Twice the numbers of float32 must fit: drawn, and as they are written."""
+  there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**62
+  if 8 * numbers > there:
+    raise UsageError(f"--num: that many take {8 * numbers / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f}; ask for fewer")
 
 
 def _check_writable(path: Path) -> None:

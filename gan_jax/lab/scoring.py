@@ -13,10 +13,10 @@ from ml_collections import ConfigDict
 
 from gan_jax import core, metrics
 from gan_jax.calls import Sampler
-from gan_jax.data.base import Data, take
+from gan_jax.data.base import Data, DataFormatError, take
 from gan_jax.lab import config as configs
 from gan_jax.lab import pictures, resolve, rundir
-from gan_jax.lab.errors import StorageError
+from gan_jax.lab.errors import DataError, StorageError, UsageError
 from gan_jax.lab.program import Program
 
 KEPT_SAMPLES = {True: 64, False: 512}  # images, points: samples kept for figures
@@ -37,11 +37,34 @@ def standards(directory: Path, experiments: Mapping[str, resolve.Experiment], ev
   path = directory / "perfect.json"
   if not path.exists():
     settings = {"thresholds": tuple(evaluation.thresholds), "distances": evaluation.distances}
-    values = metrics.perfect(experiment.data, evaluation.num_samples, **settings, metrics=experiment.metrics)
+    try:
+      values = metrics.perfect(experiment.data, evaluation.num_samples, **settings, metrics=experiment.metrics)
+    except DataFormatError as error:
+      raise DataError(f"evaluation: {error}") from error
+    except ValueError as error:
+      raise UsageError(f"evaluation: {error}") from error
     rundir.write_json(path, {name: float(value) for name, value in values.items()})
   if not (directory / "identities.json").exists():
     names = list(rundir.read_json(path))
     rundir.write_json(directory / "identities.json", metrics.identities(experiment.metrics, experiment.data, evaluation.num_samples, names=names))
+
+
+def same_data(directory: Path, data: Data, allow: Collection[str] = ()) -> None:
+  """That the data are those which the run in this directory began with; "data.files" in `allow` takes them as they are.
+
+  Raises:
+    DataError: other content, or, of files that are read as they are needed, other names, sizes or times.
+  """
+  if data.rows is None or "data.files" in allow:
+    return
+  try:
+    records = rundir.read_json(directory / "identities.json").values()
+    held = {record["real_source"] for record in records if record.get("split") == "training law" and record.get("real_source")}
+  except (OSError, ValueError, AttributeError, TypeError):
+    return
+  if held and data.rows.source.identity not in held:
+    remedy = "use another --workdir, or, if only the files' times are others, --allow-config-change=data.files"
+    raise DataError(f"{data.name}: not the data that {directory} began with (other content, or names, sizes or times of files); {remedy}")
 
 
 def score(

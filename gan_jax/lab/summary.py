@@ -131,6 +131,8 @@ def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]
   for run, summary, names in zip(runs, summaries, named, strict=True):
     for arm, name in names.items():
       whole["arms"][name], whole["info"][name] = summary["arms"][arm], summary["info"][arm]
+      if summary["rounds"] != whole["rounds"]:
+        summary["info"][arm]["warnings"].append(f"of a run of {summary['rounds']} rounds; the first named here is of {whole['rounds']}")
       sources[name], baselines[name] = (run, arm), names.get(whole["baseline"], first)
   whole["baseline"] = first
   whole["seeds"] = sorted({seed for summary in summaries for seed in summary["seeds"]})
@@ -148,6 +150,9 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
   status = run.status.get(arm, {})
   patch = run.config.get("arms", {}).get(arm) or {}
   state = status.get("status", "done" if arm in run.values else "unfinished")
+  planned = patch.get("num_steps", run.config.get("config", {}).get("num_steps")) if isinstance(patch, dict) else None
+  if state == "done" and isinstance(planned, int) and status.get("num_steps", planned) < planned:
+    state, status = "unfinished", {**status, "num_steps": planned}  # the run was made longer, and this arm not yet
   last = max((int(steps[-1]) for steps, _ in run.curves(arm).values()), default=None)
   evaluated = sorted({seed for by_seed in run.values.get(arm, {}).values() for seed in by_seed})
   given_up = len(status.get("failed_seeds") or {})
@@ -181,9 +186,11 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
 
 
 def _changes(run: Run, arm: str) -> list[str]:
-  """What was changed on the way, with --allow-config-change."""
+  """What was changed on the way, with --allow-config-change, or after the arm was last played."""
   changes = [change for change in run.config.get("changes", ()) if change["arm"] == arm]
-  return [f"{key} {old} -> {new} from round {change['round']} on" for change in changes for key, (old, new) in change["settings"].items()]
+  played = run.status.get(arm, {}).get("step", math.inf)
+  when = lambda change: f"from round {change['round']} on" if played > change["round"] else f"was changed after round {played}, its last"
+  return [f"{key} {old} -> {new} {when(change)}" for change in changes for key, (old, new) in change["settings"].items()]
 
 
 def _failure(values: list[float], threshold: float, given_up: int) -> dict[str, Any]:

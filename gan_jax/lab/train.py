@@ -19,11 +19,12 @@ from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError, UsageError
 from gan_jax.lab.goodput import Goodput
 from gan_jax.lab.program import Program, feeds, program, seed_keys
-from gan_jax.lab.scoring import look, score, standards
+from gan_jax.lab.scoring import look, same_data, score, standards
 from gan_jax.lab.stopping import Stop
 from gan_jax.lab.watch import LOG, Watch
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SECONDS_FOR_A_COST = 1.0  # of training behind a cost per round; fewer say nothing
 SECONDS_BETWEEN_LOOKS = 1.0  # at whether to stop, or to save
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
@@ -43,7 +44,7 @@ def run(
     tensorboard: DIR/tensorboard shows what the arms' metrics.jsonl say.
     max_seconds: after this time, stop as after SIGTERM, but not before an arm is a round further.
     strict: a newest checkpoint that is broken is an error, whatever older ones there are.
-    allow: settings, or sections of them, in which the directory's config may differ from this one.
+    allow: settings, or sections of them, in which the directory's config may differ from this one; "data.files": the files of the data, too.
     watchdog: after so many seconds without progress, print where all threads are; with `watchdog_abort`, end the process then.
 
   Raises:
@@ -60,6 +61,7 @@ def run(
     stopped = stack.enter_context(Stop(max_seconds))
     dog = stack.enter_context(machine.Watchdog(watchdog if distributed.first() else None, abort=watchdog_abort))
     show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first(), alive=dog.alive))
+    distributed.lead(lambda: same_data(directory, next(iter(experiments.values())).data, allow))
     distributed.lead(lambda: standards(directory, experiments, resolved.base.evaluation))
     for name, experiment in experiments.items():
       folder, config = directory / "arms" / name, resolved.arms[name]
@@ -133,12 +135,13 @@ def train_arm(
     states = layout.place(tree["states"].replace(skipped=tree["skipped"]))
     totals, keys_there = layout.place(tree["totals"]), layout.place(_own(keys))
     costs: list[float] = []
+    measured = 0.0
     noted: set[int] = set()  # seeds that have been told to have skipped turns
     timed, begun, piece, played, last_save = _now(step), step, 1, 0, time.monotonic()
 
     def between() -> None:
       """The device has played a piece: check what is due, save, and stop if asked to. All processes do the same."""
-      nonlocal totals, since, timed, piece, last_save
+      nonlocal totals, since, timed, piece, last_save, measured
       with goodput.on("train"):
         jax.block_until_ready(totals)
       fit = min(8 * piece, played * SECONDS_BETWEEN_LOOKS / max(time.perf_counter() - piece_began, 1e-6), 2.0**20)
@@ -148,7 +151,9 @@ def train_arm(
       stop, due, piece = bool(everyone[:, 0].any()) and not last, bool(everyone[0, 1]), max(1, int(everyone[0, 2]))
       logs, spent = {}, {"time/cpu_seconds": time.process_time() - timed[1], "time/seconds": time.perf_counter() - timed[2]}
       if checked:
-        costs.append(spent["time/cpu_seconds" if jax.default_backend() == "cpu" else "time/seconds"] / (step - timed[0]) / len(seeds))
+        seconds = spent["time/cpu_seconds" if jax.default_backend() == "cpu" else "time/seconds"]
+        costs.append(seconds / (step - timed[0]) / len(seeds))
+        measured += seconds
         logs = {metric: np.asarray(total) / np.float32(step - since) for metric, total in layout.fetch(totals).items()}
         totals, since = layout.place(compiled.totals(len(seeds))), step
       here = layout.fetch({"states": states, "totals": totals}) if checked or stop or due else {}
@@ -217,7 +222,7 @@ def train_arm(
     "arm": name, "status": "done", "step": step, "num_steps": num_steps, "seeds": list(seeds),
     "parameters": {player: int(sum(x.size for x in jax.tree.leaves(p)) // len(seeds)) for player, p in here.params.items()},
     "samples_seen": num_steps * experiment.round_size,
-    "seconds_per_seed_round": float(np.median(costs)) if costs else None, "seconds": goodput.total,
+    "seconds_per_seed_round": float(np.median(costs)) if measured > SECONDS_FOR_A_COST else None, "seconds": goodput.total,
     "warnings": watch.warnings + [f"seed {seed}: {note}" for seed, note in notes.items()],
     "failed_seeds": {str(seed): why for seed, why in given_up.items()},
     "strategy": layout.strategy, "devices": layout.num_devices, "processes": jax.process_count(), "seeds_by": compiled.seeds,

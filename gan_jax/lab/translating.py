@@ -52,11 +52,7 @@ def model(
     shape = None if given is None else tuple(given["shape"])
     alone = jax.jit(lambda key, condition: made.sampler.generate(made.state, made.sampler.latent(key, len(condition)), {"condition": condition}))
     return Model(str(directory), made.shape, shape, "" if given is None else given["dtype"], tuple(config.get("classes") or ()), alone)
-  arms = stored.read(directory).arms
-  if arm is None and len(arms) > 1:
-    raise UsageError(f"{directory}: which arm? --arm=NAME, one of: {', '.join(arms)}")
-  arm = arm or next(iter(arms))
-  trained = stored.restore(directory, arm, stored.read(directory, arm).arms[arm], step)
+  trained = stored.restore(directory, *stored.one_arm(directory, arm), step)
   _, states = stored.one_seed(trained, seed, weights)
   state, data, draw = jax.tree.map(lambda leaf: leaf[0], states), trained.experiment.data, trained.experiment.game.sample
   given = data.abstract(1).get("condition")

@@ -64,7 +64,8 @@ class Context(NamedTuple):
 class Metric(NamedTuple):
   """`score(samples [N, *shape], context)` -> values by name.
 
-  `identity(data)` gives the same names, each with what its value hangs on; it raises a ValueError for data that the metric cannot score.
+  `identity(data)` gives the same names, each with what its value hangs on (`identity_of` makes such records; "n_fake", the number of samples, is
+  filled in where it is missing); it raises a ValueError for data that the metric cannot score.
   `num_samples` are needed (None: it takes as many as there are, at least one). `perfect(context)` is what a perfect sampler scores, where that
   is not the mean score of fresh real samples.
   """

@@ -101,7 +101,7 @@ def identities(metrics: Mapping[str, Metric], data: Data, num_samples: int, *, n
       if name in makers:
         raise ValueError(f"{makers[name]} and {key} both make {name}; keep one of them")
       makers[name] = key
-      found[name] = {**record, "n_fake": record["n_fake"] or num_samples, "real_seed": seed}
+      found[name] = {**record, "n_fake": record.get("n_fake") or num_samples, "real_seed": seed}
   return found
 
 
@@ -125,6 +125,8 @@ def _scored(name: str, metric: Metric, samples: np.ndarray, context: Context) ->
     return metric.score(samples, context)
   except ValueError as error:
     raise ValueError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+  except (ArithmeticError, LookupError, TypeError, AttributeError) as error:  # of a metric of the user's own
+    raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 class _Same:

@@ -10,6 +10,7 @@ from gan_jax.metrics.images import diversity
 from gan_jax.metrics.modes import histograms
 
 NUM_PAIRED = 256  # samples whose pairwise distances are taken
+NUM_BINS = 50  # of data without modes
 LATE: dict[str, tuple[str, Callable[..., Any]]] = {  # name -> (column of metrics.jsonl, what is made of its second half)
   "late_churn": ("churn", np.mean), "late_tvd": ("tvd", np.mean), "late_gradient": ("generator/gradient_norm", np.median),
   "late_swing": ("generator/loss", np.std), "late_quality": ("high_quality", np.mean), "late_quality_swing": ("high_quality", np.std),
@@ -67,7 +68,7 @@ def second_half(log: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, f
   return values
 
 
-def kmeans_modes(real: np.ndarray, num_bins: int = 50, seed: int = 0) -> Modes:
+def kmeans_modes(real: np.ndarray, num_bins: int = NUM_BINS, seed: int = 0) -> Modes:
   """Modes for data without labels: k-means bins of real samples [n, ...].
 
   As in NDB, Richardson and Weiss, 2018 (arXiv:1805.12462). Probabilities are the shares of `real` in each bin. A

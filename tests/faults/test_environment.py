@@ -109,7 +109,7 @@ def test_determinism_operations_are_recorded(monkeypatch):
   machine.ask(None, deterministic=True)
   machine.ask(None, deterministic=True)
   assert os.environ["XLA_FLAGS"].split() == ["--xla_cpu_enable_fast_math=false", "--xla_gpu_deterministic_ops=true"]
-  assert rundir.environment()["xla_flags"] == os.environ["XLA_FLAGS"]
+  assert rundir.environment(Path.cwd())["xla_flags"] == os.environ["XLA_FLAGS"]
 
 
 def test_determinism_the_flag_is_one_that_xla_knows():

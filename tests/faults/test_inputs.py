@@ -223,7 +223,7 @@ def points():
 ''')
   monkeypatch.syspath_prepend(tmp_path)
   monkeypatch.delitem(sys.modules, "own_points", raising=False)
-  resolve.load_data.cache_clear()
+  resolve.loaded.cache_clear()
   with pytest.raises(DataError, match=rf"data: points: training data \[5, 1\] is {value}; leave the example out, or mend it") as error:
     resolve.load_data(json.dumps({"name": "own_points:points"}))
   assert error.value.exit_code == 3

@@ -28,6 +28,7 @@ import pytest
 import small_run as small
 
 from gan_jax import data
+from gan_jax.lab import config as configs
 from gan_jax.lab import flags, program, resolve, rundir, scoring, strategy, train
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import BusyError, CheckpointError, DataError, Preempted, StorageError, UsageError
@@ -346,6 +347,7 @@ def test_f14_another_config_is_refused_with_what_differs(tmp_path, change):
   changes, words = CHANGES[change]
   with rundir.opened(tmp_path / "run", resolved()):
     before = (tmp_path / "run/config.json").read_bytes()
+  (tmp_path / "run/arms/vanilla/checkpoints/5").mkdir(parents=True)
   key = words.partition(":")[0]
   with pytest.raises(UsageError, match=rf"{words}\); use another --workdir, or go on all the same with --allow-config-change={key}") as error:
     with rundir.opened(tmp_path / "run", resolved(**changes)):
@@ -363,10 +365,21 @@ def test_f14_another_config_is_refused_with_what_differs(tmp_path, change):
 @pytest.mark.parametrize("change", NEVER)
 def test_f14_what_makes_arms_unlike_never_changes(tmp_path, change):
   with rundir.opened(tmp_path / "run", resolved()):
-    pass
+    (tmp_path / "run/arms/vanilla/checkpoints/5").mkdir(parents=True)
   with pytest.raises(UsageError, match=r"there, .* here\); use another --workdir$"):
     with rundir.opened(tmp_path / "run", resolved(**NEVER[change]), [next(iter(NEVER[change])).replace("__", ".")]):
       pytest.fail("opened")
+
+
+@pytest.mark.parametrize("change", [*CHANGES.values(), *((changes, "") for changes in NEVER.values())])
+def test_a_run_that_kept_nothing_takes_another_config(tmp_path, change):
+  """One that failed before its first round was kept, say for a setting that is mended now; what it wrote of its evaluation goes."""
+  with rundir.opened(tmp_path / "run", resolved()):
+    (tmp_path / "run/perfect.json").write_text("{}")
+    rundir.write_json(tmp_path / "run/arms/vanilla/status.json", {"status": "failed"})
+  with rundir.opened(tmp_path / "run", resolved(**change[0])):
+    assert not (tmp_path / "run/perfect.json").exists()
+  assert json.loads((tmp_path / "run/config.json").read_text())["config"] == configs.as_json(resolved(**change[0]).base)
 
 
 def test_f14_an_allowed_change_is_logged_and_shown(lab, done, tmp_path):
@@ -382,6 +395,9 @@ def test_f14_an_allowed_change_is_logged_and_shown(lab, done, tmp_path):
   assert listed[0]["settings"] == {"num_steps": [60, 80], "optimizers.generator.learning_rate": [0.001, 0.0005]}
   assert "optimizers.generator.learning_rate 0.001 -&gt; 0.0005 from round 60 on" in (run / "report.html").read_text()
   assert json.loads((run / "arms/memory/status.json").read_text())["step"] == 60  # not asked for
+  found = json.loads((run / "summary.json").read_text())["info"]["memory"]
+  assert (found["status"], found["rounds"], found["num_steps"]) == ("unfinished", 60, 80) and not found["test"]
+  assert "optimizers.generator.learning_rate 0.001 -> 0.0005 was changed after round 60, its last" in found["warnings"]
 
 
 def test_f25_the_order_of_the_data_does_not_depend_on_where_one_begins(lab):
