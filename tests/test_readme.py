@@ -1,11 +1,12 @@
-"""What the documents show runs: the Python blocks of README.md, in order and in one namespace, and every doctest of
-the package.
+"""What the documents show runs: the Python blocks of README.md, in order and in one namespace, the experiment of docs/extending.md, and every doctest
+of the package.
 
 Mutations that made a test here fail: a wrong output in a doctest; an unknown name in a README block.
 """
 
 import doctest
 import importlib
+import json
 import pkgutil
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import gan_jax
+from gan_jax.lab import cli
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), flags=re.DOTALL | re.MULTILINE)
@@ -28,6 +30,21 @@ def test_readme(tmp_path, monkeypatch):
   namespace = {"__name__": "readme"}
   for block in BLOCKS:
     exec(compile(block, "README.md", "exec"), namespace)
+
+
+def test_an_experiment_all_of_whose_parts_are_ones_own(tmp_path, monkeypatch):
+  """docs/extending.md, as it stands."""
+  text = (README.parent / "docs/extending.md").read_text()
+  for name, block in re.findall(r"^```python\n# (\S+)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+    (tmp_path / name).write_text(block)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend(tmp_path)
+  assert cli.main(["run", "--config=my_experiment.py", "--workdir=run", "--arms=vanilla,patient,repelled+mirrored", "--quiet"]) == 0
+  summary = json.loads((tmp_path / "run/summary.json").read_text())
+  assert summary["question"].startswith("Do repelled samples keep both points?")
+  assert set(summary["arms"]) == {"vanilla", "patient", "repelled+mirrored"} and summary["num_modes"] == 2
+  assert all(arm["raw/mean_distance_n200"]["values"] for arm in summary["arms"].values())
+  assert summary["info"]["patient"]["samples_seen"] == 2 * summary["info"]["vanilla"]["samples_seen"]
 
 
 def examples(name):
