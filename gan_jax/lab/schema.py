@@ -176,6 +176,8 @@ def expect(key: str, value: Plain, rule: Rule) -> None:
     hint = (
       f" (write {int(value)})"
       if isinstance(value, float) and math.isfinite(value) and value == int(value) and rule.accepts(int(value))
+      else f", and of at most {2**31 - 1}"
+      if type(value) is int and value >= 2**31
       else ""
     )
     raise UsageError(f"{key} = {show(value)}: needs {rule.words}{hint}")

@@ -138,6 +138,12 @@ def test_a_monitor_of_too_few_samples_is_refused_before_anything_is_written(lab,
   assert not (tmp_path / "run").exists()
 
 
+def test_a_number_that_is_too_large_is_told_so(lab, monkeypatch):
+  monkeypatch.chdir(lab)
+  with pytest.raises(UsageError, match="num_steps = 99999999999: needs an integer of at least 1, and of at most 2147483647"):
+    resolved(lab, "num_steps=99999999999")
+
+
 def test_a_term_that_gives_no_number_is_named(lab, tmp_path, monkeypatch):
   monkeypatch.chdir(lab)
   with pytest.raises(UsageError, match=r'a term gives a number, and "own_lab:vector" gives an array of shape \(8, 16\)'):
