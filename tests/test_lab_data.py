@@ -54,6 +54,15 @@ def test_verify_knows_every_kind(tmp_path, capsys, write, lines):
   assert (code, err) == (0, "") and all(line in out for line in lines)
 
 
+def test_verify_tells_of_files_that_no_caption_names(tmp_path, capsys):
+  tiny_sets.write_captions(tmp_path)
+  assert "not read" not in main(capsys, "data", "verify", tmp_path)[1]
+  (tmp_path / "more").mkdir()
+  (tmp_path / "more/forgotten.png").write_bytes(b"")
+  code, out, _ = main(capsys, "data", "verify", tmp_path)
+  assert code == 0 and "  not read  1 file that no line of captions.jsonl names, as more/forgotten.png" in out
+
+
 def test_verify_of_the_set_that_is_always_there(capsys):
   code, out, _ = main(capsys, "data", "verify", "sklearn_digits", "--size=4")
   assert code == 0 and "1,797 train" in out and "size      4 x 4" in out

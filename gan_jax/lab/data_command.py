@@ -14,6 +14,7 @@ import numpy as np
 
 from gan_jax.data import sources
 from gan_jax.data.base import CHUNK, DataFormatError, Source
+from gan_jax.data.sources.folders import CAPTIONS, Pictures
 from gan_jax.data.sources.prepared import NAME, open_builder
 from gan_jax.lab import catalogue
 from gan_jax.lab.errors import DataError, nearest
@@ -133,6 +134,7 @@ def _text(what: str, found: dict[str, Findings]) -> str:
   other = getattr(source, "source_shape", None)
   if other is not None:
     lines.insert(4, f"  source    {other[1]} x {other[0]}, {other[2]} ({CHANNELS[other[2]]})")
+  lines += _unnamed(source)
   if not source.classes:
     return "\n".join([*lines, "  classes   none"])
   lines.append(f"  classes   {len(source.classes)}")
@@ -142,6 +144,16 @@ def _text(what: str, found: dict[str, Findings]) -> str:
   if len(source.classes) > MOST_CLASSES:
     lines.append(f"    ... and {len(source.classes) - MOST_CLASSES} more, of {first.counts.min():,} to {first.counts.max():,} images")
   return "\n".join(lines)
+
+
+def _unnamed(source: Source) -> list[str]:
+  """Of a folder with captions: files that no caption names are not read, which may be an oversight."""
+  if source.kind != "captions" or not isinstance(source, Pictures):
+    return []
+  root = source.root
+  there = {os.path.relpath(os.path.join(parent, name), root) for parent, _, names in os.walk(root) for name in names}
+  left = sorted(there - set(source.names) - {CAPTIONS})
+  return [f"  not read  {len(left):,} file{'s' * (len(left) > 1)} that no line of {CAPTIONS} names, as {left[0]}"] if left else []
 
 
 def _build(name: str, place: str | None) -> None:
