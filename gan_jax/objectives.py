@@ -190,7 +190,7 @@ def san(of: Objective) -> Objective:
     value = of.discriminator(play._replace(real_logits=real @ direction, fake_logits=fake @ direction))
     return value + (held[1] @ w).mean() - (held[0] @ w).mean()
 
-  return Objective(discriminator, of.generator)
+  return Objective(discriminator, of.generator, of_logits=of.of_logits)
 
 
 def _cross_entropy(real_label: float):

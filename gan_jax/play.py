@@ -220,11 +220,12 @@ def gan(
       read = objective.witness(*(gather(flat_features(outputs(x)), axis_name) for x in (real, fake)))
     discriminate = lambda x: read(outputs(x))
     real_logits, fake_logits = discriminate(real), discriminate(fake)
+    under = lambda x, other: read(calls["discriminator"](x, other, *conditions[1:]))
     play = Play(
       real, fake, latent, condition, real_logits, fake_logits, generate, discriminate,
       features=lambda x: calls["discriminator"].features(x, *conditions), state=state, key=term_key, axis_name=axis_name,
       sown=lambda name, x: calls["discriminator"].sown(name, x, *conditions), outputs=outputs, prior=prior,
-      examples=batch["image"], under=lambda x, condition: read(calls["discriminator"](x, condition, *conditions[1:])),
+      examples=batch["image"], under=_no_condition if condition is None else under,
     )  # fmt: skip
     return play, calls
 
@@ -284,8 +285,9 @@ def add_terms(value: Array, terms: Mapping[str, Term | StatefulTerm], play: Play
       extra, memory[name] = term.apply(own, memory[name])
     else:
       extra = term(own)
-    if callable(extra) or jnp.shape(extra):
-      what = "a function: call it with its settings, as r1(0.1)" if callable(extra) else f"an array of shape {jnp.shape(extra)}"
+    if callable(extra) or isinstance(extra, StatefulTerm) or jnp.shape(extra):
+      uncalled = callable(extra) or isinstance(extra, StatefulTerm)
+      what = "a function: call it with its settings, as r1(0.1)" if uncalled else f"an array of shape {jnp.shape(extra)}"
       raise ValueError(f'a term gives a number, and "{name}" gives {what}')
     value, metrics[name] = value + extra, extra
   return value, memory, metrics

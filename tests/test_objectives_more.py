@@ -168,7 +168,10 @@ def test_top_k_is_of_logits(of):
   """Such a loss does not look at fake logits: nothing would be selected, and G's gradient be B / k times too large."""
   with pytest.raises(ValueError, match="top_k keeps the fakes with the highest logits, and this objective compares whole batches"):
     objectives.top_k(of)
-  if of.witness is not None:
+  if of.witness is None:
+    with pytest.raises(ValueError, match="top_k keeps the fakes"):
+      objectives.top_k(objectives.san(of))
+  else:
     with pytest.raises(ValueError, match="san gives D's logit a direction"):
       objectives.san(of)
 

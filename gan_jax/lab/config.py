@@ -77,10 +77,17 @@ def load(path_with_arg: str, overrides: Sequence[str] = (), arms: str | None = N
 def _warn_of_arms_that_decide(overrides: Sequence[str], base: Mapping[str, Plain], full: Mapping[str, Mapping[str, Plain]]) -> None:
   """An override is of the base config, and an arm's patch comes after it."""
   for key in (text.partition("=")[0] for text in overrides):
-    arms = [name for name, config in full.items() if not same(lookup(config, key), lookup(base, key))]
+    arms = [name for name, config in full.items() if not _kept(lookup(base, key), lookup(config, key))]
     if key.split(".")[0] != "arms" and arms:
       own = f"--config.arms.{arms[0].split('+')[0]}.{key}=..."
       warnings.warn(f"--config.{key} does not reach what sets it itself, {', '.join(arms)}; an arm is changed by {own}", stacklevel=2)
+
+
+def _kept(wanted: Plain, there: Plain) -> bool:
+  """Whether what was set is there, whatever stands beside it in its section."""
+  if isinstance(wanted, Mapping):
+    return isinstance(there, Mapping) and all(key in there and _kept(value, there[key]) for key, value in wanted.items())
+  return same(wanted, there)
 
 
 def seeds(config: ConfigDict) -> tuple[int, ...]:

@@ -45,7 +45,7 @@ def evaluate(
     print(f"gan-jax: without a checkpoint, left out: {', '.join(missing)}", file=sys.stderr)
   trained = {arm: stored.restore(directory, arm, config, step) for arm, config in resolved.arms.items() if found[arm]}
   resolved = resolved._replace(arms={arm: resolved.arms[arm] for arm in trained}, patches={arm: resolved.patches[arm] for arm in trained})
-  scoring.same_data(Path(directory), next(iter(trained.values())).experiment.data)
+  scoring.same_data(Path(directory), next(iter(trained.values())).experiment.data, "--allow-config-change=data.files before it is evaluated")
   folder = Path(directory) / "evaluations" / _checked(name or _name(resolved.base, metrics, step))
   with rundir.opened(folder, resolved):
     scoring.standards(folder, {arm: one.experiment for arm, one in trained.items()}, resolved.base.evaluation)

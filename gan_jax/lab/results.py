@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 
 from gan_jax.data.base import Data
-from gan_jax.lab import resolve
+from gan_jax.lab import resolve, rundir
 from gan_jax.lab.errors import UsageError
 
 
@@ -33,7 +33,7 @@ class Run(NamedTuple):
   def arms(self) -> list[str]:
     """In the order of the config; an arm that has not started is one too."""
     planned = list(self.config.get("arms", {}))
-    return planned + sorted((set(self.values) | set(self.status)) - set(planned))
+    return planned + sorted(set(self.values) - set(planned))
 
   def curves(self, arm: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """The modes that the monitor saw: seed -> (steps, modes)."""
@@ -59,10 +59,16 @@ def read_run(directory: str | os.PathLike) -> Run:
   if not (directory / "config.json").is_file():
     raise UsageError(f"{directory} is not a run directory: it has no config.json")
   folders = sorted(path for path in (directory / "arms").glob("*") if path.is_dir())
-  values = read_results(directory / "results.csv")
-  for folder in folders:  # an arm's own table is whole, whatever became of the joint one
-    values |= read_results(folder / "results.csv")
   config = _read_json(directory / "config.json")
+  # An arm's own table is whole, whatever became of the joint one; a folder that is no arm's is none of the run's.
+  own = {arm: table[arm] for arm in config.get("arms", {}) if arm in (table := read_results(directory / "arms" / arm / "results.csv"))}
+  try:
+    joint = read_results(directory / "results.csv")
+  except UsageError:
+    if not own:
+      raise
+    joint = {}
+  values = {**joint, **own}
   return Run(
     directory=directory,
     config=config,
@@ -71,7 +77,7 @@ def read_run(directory: str | os.PathLike) -> Run:
     values=values,
     status={folder.name: _read_json(folder / "status.json") for folder in folders},
     logs={folder.name: read_log(folder / "metrics.jsonl") for folder in folders},
-    data=_data(config.get("config", {}).get("data")),
+    data=_data(directory, config.get("config", {}).get("data")),
     identities=_read_json(directory / "identities.json"),
   )
 
@@ -128,9 +134,9 @@ def read_log(path: Path) -> dict[int, Log]:
   return {seed: {column: ordered(curve) for column, curve in columns.items()} for seed, columns in sorted(logs.items())}
 
 
-def _data(section: Mapping[str, Any] | None) -> Data | None:
+def _data(directory: Path, section: Mapping[str, Any] | None) -> Data | None:
   try:
-    return resolve.load_data(json.dumps(section)) if section else None
+    return rundir.located(directory, lambda: resolve.load_data(json.dumps(section))) if section else None
   except Exception:  # a data set of the user's own may be out of reach by now; the numbers stand without it
     return None
 

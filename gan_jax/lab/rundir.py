@@ -12,14 +12,16 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gan_jax.lab import config as configs
 from gan_jax.lab import patches, schema
-from gan_jax.lab.errors import BusyError, StorageError, UsageError
+from gan_jax.lab.errors import BusyError, DataError, StorageError, UsageError
+
+Made = TypeVar("Made")
 
 FORMAT = 1
 COLUMNS = ("experiment", "arm", "seed", "step", "weights", "metric", "value")
@@ -50,7 +52,7 @@ def opened(directory: Path, resolved: configs.Resolved, allow: Sequence[str] = (
     _hold(directory, lock)
     try:
       merged = _merged(directory, resolved, allow)  # read again: nobody else writes now
-      if not _played(directory):
+      if not played(directory):
         for name in ("perfect.json", "identities.json"):  # perhaps of an evaluation that was another
           (directory / name).unlink(missing_ok=True)
       write_json(directory / "config.json", merged)
@@ -192,7 +194,7 @@ def environment(directory: Path) -> dict[str, Any]:
   names = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "scikit-learn", "ml-collections")
   return {
     "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-    "folder": os.path.relpath(os.getcwd(), directory),
+    "folder": os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(directory)),
     "versions": {name: metadata.version(name) for name in names},
     "python": platform.python_version(),
     "platform": platform.platform(),
@@ -207,10 +209,22 @@ def environment(directory: Path) -> dict[str, Any]:
 def started_in(directory: str | os.PathLike) -> Path | None:
   """The folder that the run was started in, which its config's relative paths are of, where it is still there."""
   try:
-    folder = (Path(directory) / read_json(Path(directory) / "environment.json")["folder"]).resolve()
+    folder = (Path(directory).resolve() / read_json(Path(directory) / "environment.json")["folder"]).resolve()
   except (OSError, ValueError, KeyError, TypeError):
     return None
   return folder if folder.is_dir() else None
+
+
+def located(directory: str | os.PathLike, build: Callable[[], Made]) -> Made:
+  """`build()`; data that its relative paths do not name here are looked for where the run was started."""
+  try:
+    return build()
+  except DataError:
+    folder = started_in(directory)
+    if folder is None or folder == Path.cwd():
+      raise
+    with contextlib.chdir(folder):
+      return build()
 
 
 def _commit() -> str | None:
@@ -251,7 +265,10 @@ def _merged(directory: Path, resolved: configs.Resolved, allow: Sequence[str]) -
     raise UsageError(f"{path}: format {held['format']}; this gan_jax reads format {FORMAT}; use another --workdir")
   if held["experiment"] != new["experiment"]:
     raise UsageError(f"{directory}: holds experiment {held['experiment']}, not {new['experiment']}; use another --workdir")
-  if not _played(directory) and configs.differences(held["config"], new["config"]):
+  other = configs.differences(held["config"], new["config"]) or any(
+    configs.differences(held["arms"][name], patch) for name, patch in new["arms"].items() if name in held["arms"]
+  )
+  if other and not played(directory):
     return new  # of a run that failed before its first round was kept
   _refuse_changes(directory, "config", held["config"], new["config"], allow)
   for name, patch in new["arms"].items():
@@ -262,10 +279,26 @@ def _merged(directory: Path, resolved: configs.Resolved, allow: Sequence[str]) -
   return {**new, "arms": arms, **({"changes": changes} if changes else {})}
 
 
-def _played(directory: Path) -> bool:
+def played(directory: Path) -> bool:
   """Whether any arm has something to go on from, or to be compared by."""
-  rows = directory / "results.csv"
-  return any((directory / "arms").glob("*/checkpoints/*")) or (rows.exists() and rows.read_bytes().count(b"\n") > 1)
+  tables = [directory / "results.csv", *(directory / "arms").glob("*/results.csv")]
+  return any((directory / "arms").glob("*/checkpoints/*")) or any(path.exists() and path.read_bytes().count(b"\n") > 1 for path in tables)
+
+
+def note_data(directory: Path, held: Sequence[str], now: str) -> None:
+  """That the files of the data are others than before, and taken for the same: for arms that have trained a change like any other."""
+  content = read_json(directory / "config.json")
+  for arm in content["arms"]:
+    folder = directory / "arms" / arm / "checkpoints"
+    rounds = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    if rounds:
+      change = {"arm": arm, "round": max(rounds), "settings": {"data.files": [", ".join(one[:8] for one in held), now[:8]]}}
+      full = _full(content["config"], content["arms"][arm])
+      content.setdefault("changes", []).append({**change, "was": trained_digest(full)})
+  write_json(directory / "config.json", content)
+  records = read_json(directory / "identities.json")
+  taken = {name: {**record, **({"real_source": now} if record.get("real_source") in held else {})} for name, record in records.items()}
+  write_json(directory / "identities.json", taken)
 
 
 def _refuse_changes(directory: Path, what: str, old: Mapping[str, Any], new: Mapping[str, Any], allow: Sequence[str]) -> None:

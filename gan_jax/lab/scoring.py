@@ -49,22 +49,28 @@ def standards(directory: Path, experiments: Mapping[str, resolve.Experiment], ev
     rundir.write_json(directory / "identities.json", metrics.identities(experiment.metrics, experiment.data, evaluation.num_samples, names=names))
 
 
-def same_data(directory: Path, data: Data, allow: Collection[str] = ()) -> None:
-  """That the data are those which the run in this directory began with; "data.files" in `allow` takes them as they are.
+def same_data(directory: Path, data: Data, remedy: str, allow: Collection[str] = ()) -> tuple[list[str], str] | None:
+  """That the data are those which the run in this directory began with. Where they are not, and "data.files" is in `allow`: what they were, and are.
 
   Raises:
     DataError: other content, or, of files that are read as they are needed, other names, sizes or times.
   """
-  if data.rows is None or "data.files" in allow:
-    return
+  if data.rows is None or not rundir.played(directory):
+    return None
   try:
     records = rundir.read_json(directory / "identities.json").values()
     held = {record["real_source"] for record in records if record.get("split") == "training law" and record.get("real_source")}
   except (OSError, ValueError, AttributeError, TypeError):
-    return
-  if held and data.rows.source.identity not in held:
-    remedy = "use another --workdir, or, if only the files' times are others, --allow-config-change=data.files"
-    raise DataError(f"{data.name}: not the data that {directory} began with (other content, or names, sizes or times of files); {remedy}")
+    return None
+  now = data.rows.source.identity
+  if not held or now in held:
+    return None
+  if "data.files" in allow:
+    return sorted(held), now
+  raise DataError(
+    f"{data.name}: not the data that {directory} began with (other content, or names, sizes or times of files);"
+    f" use another --workdir, or, if only the files' times are others, run with {remedy}"
+  )
 
 
 def score(

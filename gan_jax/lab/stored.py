@@ -1,6 +1,5 @@
 """A run as it lies on disk: its config, and the states of its arms. Nothing here writes."""
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from gan_jax import core
 from gan_jax.lab import config as configs
 from gan_jax.lab import patches, resolve, rundir, schema
 from gan_jax.lab.checkpoint import Checkpoints
-from gan_jax.lab.errors import CheckpointError, DataError, UsageError, nearest, show
+from gan_jax.lab.errors import CheckpointError, UsageError, nearest, show
 
 
 class Trained(NamedTuple):
@@ -47,9 +46,8 @@ def read(
     known = {name: dict(schema.plain(patch) or {}) for name, patch in held["arms"].items()}
   except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
     raise UsageError(f"{directory}: no run directory (its config.json is missing or broken)") from None
-  for folder in (os.getcwd(), str(rundir.started_in(directory) or os.getcwd())):
-    if folder not in sys.path:
-      sys.path.append(folder)  # for "my_lab.terms:repel", as when it was trained
+  if os.getcwd() not in sys.path:
+    sys.path.append(os.getcwd())  # for "my_lab.terms:repel", as when it was trained; never a folder that the run's own files name
   for text in overrides:
     if not text.startswith("evaluation."):
       raise UsageError(f"--config.{text}: only evaluation.* can be changed once an arm is trained")
@@ -92,7 +90,7 @@ def restore(directory: str | os.PathLike, arm: str, config: ConfigDict, step: in
   Raises:
     CheckpointError: there is no such checkpoint, it is broken, or it is not of this experiment.
   """
-  experiment = _built(directory, config)
+  experiment = rundir.located(directory, lambda: resolve.build(config))
   found = checkpoints(directory, arm, config).restore(None, step)
   if found is None:
     raise CheckpointError(f'{directory}: arm "{arm}" has no checkpoint yet')
@@ -105,18 +103,6 @@ def restore(directory: str | os.PathLike, arm: str, config: ConfigDict, step: in
     if there.get(name) != (len(seeds), *here[name]) if name in here else True:
       raise CheckpointError(f'{directory}: the checkpoint of arm "{arm}" is not of this experiment: {name} is {there.get(name)} there')
   return Trained(arm, config, experiment, seeds, found[0], core.GanState(opt_state={}, **fields))
-
-
-def _built(directory: str | os.PathLike, config: ConfigDict) -> resolve.Experiment:
-  """The experiment; what its relative paths name is looked for here, and then where the run was started."""
-  try:
-    return resolve.build(config)
-  except DataError:
-    folder = rundir.started_in(directory)
-    if folder is None or folder == Path.cwd():
-      raise
-    with contextlib.chdir(folder):
-      return resolve.build(config)
 
 
 def one_seed(trained: Trained, seed: int | None, weights: str) -> tuple[int, core.GanState]:

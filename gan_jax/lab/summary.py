@@ -81,7 +81,7 @@ def summarise(run: Run) -> dict[str, Any]:
 def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None:
   """Fills in what compares an arm to its baseline: relative cost and, by kind of weights, a paired test after Holm.
 
-  Only finished arms are tested; pairs are the seeds that both arms have.
+  Only finished arms are tested, against a finished baseline; pairs are the seeds that both arms have.
   """
   for arm, info in summary["info"].items():
     baseline = summary["info"].get(baselines[arm], {})
@@ -93,7 +93,8 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
     tested = {}
     for arm, info in summary["info"].items():
       pair = _pairs(summary, f"{weights}/{summary['primary']}", arm, baselines[arm])
-      if arm != baselines[arm] and info["status"] == "done" and pair is not None and len(pair[0]) >= 2:
+      both = [info["status"], summary["info"].get(baselines[arm], {}).get("status")]
+      if arm != baselines[arm] and both == ["done", "done"] and pair is not None and len(pair[0]) >= 2:
         difference = float(np.mean(pair[0]) - np.mean(pair[1]))
         info["test"][weights] = {
           "baseline": baselines[arm],
@@ -149,7 +150,7 @@ def to_json(summary: Mapping[str, Any]) -> str:
 def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mapping) -> dict[str, Any]:
   status = run.status.get(arm, {})
   patch = run.config.get("arms", {}).get(arm) or {}
-  state = status.get("status", "done" if arm in run.values else "unfinished")
+  state = status.get("status", "done" if arm in run.values and not run.logs.get(arm) else "unfinished")  # a log without a status: it trains
   planned = patch.get("num_steps", run.config.get("config", {}).get("num_steps")) if isinstance(patch, dict) else None
   if state == "done" and isinstance(planned, int) and status.get("num_steps", planned) < planned:
     state, status = "unfinished", {**status, "num_steps": planned}  # the run was made longer, and this arm not yet

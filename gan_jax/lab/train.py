@@ -55,13 +55,15 @@ def run(
   directory = Path(workdir)
   experiments = resolve.build_all(resolved)
   layouts = {name: _layout(name, strategy, experiment, resolved.arms[name]) for name, experiment in experiments.items()}
+  other_files = distributed.lead(lambda: same_data(directory, next(iter(experiments.values())).data, "--allow-config-change=data.files", allow))
   failed, too_large, trained = [], [], False
   with contextlib.ExitStack() as stack:
     distributed.lead(lambda: stack.enter_context(rundir.opened(directory, resolved, allow)))
     stopped = stack.enter_context(Stop(max_seconds))
     dog = stack.enter_context(machine.Watchdog(watchdog if distributed.first() else None, abort=watchdog_abort))
     show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first(), alive=dog.alive))
-    distributed.lead(lambda: same_data(directory, next(iter(experiments.values())).data, allow))
+    if other_files:
+      distributed.lead(lambda: rundir.note_data(directory, *other_files))
     distributed.lead(lambda: standards(directory, experiments, resolved.base.evaluation))
     for name, experiment in experiments.items():
       folder, config = directory / "arms" / name, resolved.arms[name]

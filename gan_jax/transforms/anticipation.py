@@ -11,6 +11,7 @@ from gan_jax.transforms.turns import find_player, simultaneous, with_losses
 
 AHEAD = 2**31 - 4  # folded into a turn's key: nothing else in a turn counts so far
 
+
 def unroll(game: Game, steps: int, player: str = "generator", rival: str = "discriminator") -> Game:
   """`player` minimises its loss against the rival of `steps` updates ahead, and sees how those updates depend on it.
 

@@ -14,10 +14,11 @@ import jax
 import numpy as np
 import pytest
 import stored_runs
+from PIL import Image
 
-from gan_jax import data, gan, load, networks, objectives, penalties, priors
+from gan_jax import gan, load, networks, objectives, penalties, priors
 from gan_jax.core import build
-from gan_jax.lab import cli, config, evaluation, results, rundir, sampling, scoring, train
+from gan_jax.lab import cli, config, evaluation, report, results, rundir, sampling, train
 from gan_jax.lab.errors import DataError, UsageError
 
 SET = '''"""A set of one's own, by a relative path, and a metric and terms of one's own."""
@@ -112,23 +113,69 @@ def test_other_data_of_the_same_name_are_refused(lab, done, tmp_path, monkeypatc
   shutil.copytree(done, tmp_path / "run")
   pictures(tmp_path / "pictures", 1)
   monkeypatch.chdir(tmp_path)
+  held = {name: Path("run", name).read_bytes() for name in ("config.json", "environment.json", "identities.json", "results.csv")}
   for again in (lambda: train.run(resolved(lab, arms="vanilla,r1"), "run", quiet=True), lambda: evaluation.evaluate("run")):
-    with pytest.raises(DataError, match="not the data that run began with") as error:
+    with pytest.raises(DataError, match=r"not the data that run began with .* --allow-config-change=data\.files") as error:
       again()
-    assert error.value.exit_code == 3 and not Path("run/arms/r1").exists()
-  scoring.same_data(Path("run"), data.images("pictures"), ["data.files"])
-  monkeypatch.chdir(lab)
-  assert evaluation.evaluate(tmp_path / "run").is_dir()
+    assert error.value.exit_code == 3 and held == {name: Path("run", name).read_bytes() for name in held}
+  train.run(resolved(lab, arms="vanilla,r1"), "run", quiet=True, allow=["data.files"])
+  change = json.loads(Path("run/config.json").read_text())["changes"]
+  assert [(one["arm"], one["round"], list(one["settings"])) for one in change] == [("vanilla", 10, ["data.files"])]
+  assert "data.files" in Path("run/report.html").read_text()
+  train.run(resolved(lab, arms="vanilla,r1"), "run", quiet=True)  # taken for the same from now on
+  assert evaluation.evaluate("run").is_dir()
+
+
+def test_pictures_are_read_where_they_were_found(done, lab, tmp_path, monkeypatch):
+  """One by one, perhaps after the program has come back to the folder that it is called in."""
+  folder = tmp_path / "there"
+  (folder / "pictures").mkdir(parents=True)
+  for number in range(80):
+    Image.fromarray(np.random.default_rng(number).integers(0, 256, (4, 4), np.uint8)).save(folder / f"pictures/{number}.png")
+  monkeypatch.chdir(folder)
+  train.run(resolved(lab), "run", quiet=True)
+  monkeypatch.chdir(tmp_path)
+  assert evaluation.evaluate("there/run").is_dir()
+  assert results.read_run("there/run").data is not None
+  (tmp_path / "linked").symlink_to(folder / "run")  # the folder is seen from the run itself
+  assert rundir.started_in("linked") == folder
+
+
+def test_nothing_is_imported_from_where_a_run_says_it_was_started(done, tmp_path, monkeypatch):
+  """A run directory may come from anyone."""
+  shutil.copytree(done, tmp_path / "run")
+  (tmp_path / "run/hostile_lab.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')")
+  environment, settings = (json.loads((tmp_path / "run" / name).read_text()) for name in ("environment.json", "config.json"))
+  settings["config"]["objective"]["name"] = "hostile_lab:f"
+  rundir.write_json(tmp_path / "run/environment.json", environment | {"folder": "."})
+  rundir.write_json(tmp_path / "run/config.json", settings)
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(UsageError, match="hostile_lab"):
+    sampling.sample("run", "x.png")
+  assert not (tmp_path / "was_run").exists()
 
 
 def test_the_joint_table_is_not_believed_where_arms_have_their_own(done, tmp_path):
   shutil.copytree(done, tmp_path / "run")
   whole = results.read_run(done).values
   text = (tmp_path / "run/results.csv").read_text()
-  for damaged in (text[: len(text) // 2], "", None):
+  at_a_line = text[: text.rindex("\n", 0, len(text) // 2) + 1]
+  for damaged in (at_a_line, at_a_line + text.splitlines()[1][:-25], "", None):
     path = tmp_path / "run/results.csv"
-    path.unlink() if damaged is None else path.write_text(damaged if damaged.count(",") % 6 == 0 else damaged[: damaged.rindex("\n") + 1])
+    path.unlink() if damaged is None else path.write_text(damaged)
     assert results.read_run(tmp_path / "run").values == whole
+  shutil.copytree(tmp_path / "run/arms/vanilla", tmp_path / "run/arms/vanilla_old")  # a backup is no arm
+  copy = tmp_path / "run/arms/vanilla_old/results.csv"
+  copy.write_text(copy.read_text().replace(",10,raw,", ",99,raw,"))
+  assert results.read_run(tmp_path / "run").values == whole and results.read_run(tmp_path / "run").arms == ["vanilla"]
+
+
+def test_an_arm_that_trains_on_has_no_final_values_yet(done, tmp_path):
+  """Its table is of before; nobody is compared with it, and it is compared with nobody."""
+  shutil.copytree(done, tmp_path / "run")
+  assert report.summarise_run(tmp_path / "run")["info"]["vanilla"]["status"] == "done"
+  (tmp_path / "run/arms/vanilla/status.json").unlink()  # as it is while an arm is trained for longer
+  assert report.summarise_run(tmp_path / "run")["info"]["vanilla"]["status"] == "unfinished"
 
 
 def test_a_monitor_of_too_few_samples_is_refused_before_anything_is_written(lab, tmp_path, monkeypatch):

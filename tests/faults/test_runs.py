@@ -371,7 +371,10 @@ def test_f14_what_makes_arms_unlike_never_changes(tmp_path, change):
       pytest.fail("opened")
 
 
-@pytest.mark.parametrize("change", [*CHANGES.values(), *((changes, "") for changes in NEVER.values())])
+OTHER_ARM = {"arms": {"vanilla": {"batch_size": 8}}}
+
+
+@pytest.mark.parametrize("change", [*CHANGES.values(), *((changes, "") for changes in (*NEVER.values(), OTHER_ARM))])
 def test_a_run_that_kept_nothing_takes_another_config(tmp_path, change):
   """One that failed before its first round was kept, say for a setting that is mended now; what it wrote of its evaluation goes."""
   with rundir.opened(tmp_path / "run", resolved()):

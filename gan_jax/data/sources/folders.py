@@ -19,7 +19,7 @@ class Pictures:
   def __init__(self, kind: str, root: str, names: Sequence[str], *, size: int | None, channels: int | None,
                labels: np.ndarray | None = None, classes: tuple[str, ...] = (), sources: Sequence[str] | None = None,
                texts: Sequence[str] | None = None):
-    self.kind, self.root, self.names, self.size = kind, root, names, size
+    self.kind, self.root, self.names, self.size = kind, os.path.abspath(root), names, size  # read later, perhaps from another folder
     self.labels, self.classes, self.sources, self.texts = labels, classes, sources, texts
     self.shape = _common_shape(root, names, size, channels)
     self.source_shape = None if sources is None else _common_shape(root, sources, size, channels)
