@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
   except OSError as error:
-    if error.errno != errno.ENOSPC or error.filename is not None:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
       raise
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `gan-jax list methods > /full/disk`
     print(f"gan-jax: cannot write the output: {error.strerror}", file=sys.stderr)
