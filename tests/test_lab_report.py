@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -367,6 +368,62 @@ def test_many_modes_fail_below_nine_tenths_of_the_perfect_sampler(tmp_path):
   config["config"]["data"] = {"name": "grid", "size": 32}
   write_json(run / "config.json", config)
   assert reports.summarise_run(run)["info"]["vanilla"]["failure"]["raw"]["failures"] == 4  # 897.75 are asked for
+
+
+def other_seeds(first: Path, second: Path, changes=lambda config: config) -> Path:
+  """The run again, of seeds 5 to 9 with the same values."""
+  shutil.copytree(first, second)
+  config = json.loads((second / "config.json").read_text())
+  config["config"]["seeds"] = [seed + 5 for seed in SEEDS]
+  write_json(second / "config.json", changes(config))
+  table = list(csv.reader((second / "results.csv").open()))
+  rows = [[experiment, arm, str(int(seed) + 5), *rest] for experiment, arm, seed, *rest in table[1:]]
+  (second / "results.csv").write_text("\n".join(",".join(row) for row in [table[0], *rows]) + "\n")
+  for path in second.glob("arms/*/metrics.jsonl"):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**line, "seed": line["seed"] + 5}) + "\n" for line in lines))
+  return second
+
+
+def test_more_seeds_of_an_experiment_are_pooled(tmp_path):
+  """Five seeds here and five there are ten: one arm, one test of ten pairs, one interval."""
+  first = make_run(tmp_path / "a", failed=(), unfinished=())
+  second = other_seeds(first, tmp_path / "b")
+  whole, _ = summaries.combine([summaries.read_run(run) for run in (first, second)])
+  assert list(whole["arms"]) == ["vanilla", "pacgan2"] and whole["seeds"] == list(range(10))
+  part = whole["arms"]["pacgan2"]["raw/modes_tquarter"]
+  assert part["seeds"] == list(range(10)) and part["values"] == [8, 8, 7, 8, 8] * 2
+  assert whole["info"]["pacgan2"]["test"]["raw"]["pairs"] == 10
+  assert whole["info"]["pacgan2"]["test"]["raw"]["p"] == pytest.approx(2 / 2**10)
+  assert whole["info"]["vanilla"]["failure"]["raw"]["n"] == 10 and whole["info"]["pacgan2"]["relative_cost"] == pytest.approx(1.5)
+  assert whole["arms"]["vanilla"]["raw/time_to_all_modes"]["seeds"] == list(range(10))
+  text = (reports.report([first, second]).parent / "report.md").read_text()
+  assert "- seeds: 10 (0" in text and "pacgan2" in text and "a/pacgan2" not in text
+
+
+def test_what_is_pooled_is_one_experiment(tmp_path):
+  """Not with another setting, nor with seeds in common; an arm that one lacks has fewer seeds, and says so."""
+  first = make_run(tmp_path / "a", failed=(), unfinished=())
+  names = lambda *runs: list(summaries.combine([summaries.read_run(run) for run in runs])[0]["arms"])
+
+  def longer(config):
+    config["config"]["num_steps"] = 4000
+    return config
+
+  assert "a/pacgan2" in names(first, other_seeds(first, tmp_path / "b", longer))
+  shutil.copytree(first, tmp_path / "c")
+  assert "a/pacgan2" in names(first, tmp_path / "c")
+
+  def fewer(config):
+    del config["arms"]["pacgan2"]
+    return config
+
+  second = other_seeds(first, tmp_path / "d", fewer)
+  table = (second / "results.csv").read_text().splitlines(keepends=True)
+  (second / "results.csv").write_text("".join(line for line in table if ",pacgan2," not in line))
+  whole, _ = summaries.combine([summaries.read_run(run) for run in (first, second)])
+  assert whole["info"]["pacgan2"]["missing_seeds"] == [5, 6, 7, 8, 9] and whole["info"]["vanilla"]["missing_seeds"] == []
+  assert "only 5 of 10 seeds" in tables.mark_of(whole["info"]["pacgan2"])
 
 
 def test_unlike_runs_are_refused(tmp_path):

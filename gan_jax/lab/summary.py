@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.lab.errors import UsageError
+from gan_jax.lab.pooling import pooled, seeds_of
 from gan_jax.lab.results import Log, Run, read_run
 from gan_jax.metrics import statistics
 from gan_jax.metrics.monitor import LATE, second_half
@@ -42,7 +43,7 @@ def quarter_metric(names: Iterable[str]) -> str | None:
 def summarise(run: Run) -> dict[str, Any]:
   """The summary of one run, ready for `json`: see `gan_jax.lab.report.summarise_run` for its keys."""
   config = run.config.get("config", {})
-  seeds = _seeds(config)
+  seeds = seeds_of(config)
   names = {name.split("/", 1)[1] for metrics in run.values.values() for name in metrics}
   told = sorted(name for name in names if not NOT_PRIMARY.fullmatch(name))
   primary = quarter_metric(names) or next((name for name in told if name.startswith(("w1", "sw2"))), next(iter(told), None))
@@ -110,11 +111,13 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
 def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]]:
   """One comparison of several runs, and where each of its arms is from: (run, name of the arm in that run).
 
-  An arm is renamed "directory/arm" when two runs have it. It is compared to the baseline of its own run where that has
-  one (the same machine, the same seeds), else to that of the first. Raises UsageError for runs that cannot be compared.
+  Runs of one experiment on other seeds are pooled (`pooling`). Else an arm is renamed "directory/arm" when two runs have it, and compared to the
+  baseline of its own run where that has one (the same machine, the same seeds), else to that of the first. Raises UsageError for runs that cannot
+  be compared.
   """
   for other in runs[1:]:
     _check_alike(runs[0], other)
+  runs = pooled(runs)
   summaries = [summarise(run) for run in runs]
   if len(runs) == 1:
     return summaries[0], {arm: (runs[0], arm) for arm in runs[0].arms}
@@ -304,11 +307,6 @@ def _directory_labels(runs: list[Run]) -> list[str]:
 def _num_samples(config: Mapping) -> int | None:
   evaluation = config.get("evaluation") or {}
   return evaluation.get("num_samples") if isinstance(evaluation, Mapping) else None
-
-
-def _seeds(config: Mapping) -> list[int]:
-  seeds = config.get("seeds", [])
-  return list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
 
 
 def _plain(value: Any) -> Any:
