@@ -398,6 +398,7 @@ def test_more_seeds_of_an_experiment_are_pooled(tmp_path):
   assert whole["info"]["vanilla"]["failure"]["raw"]["n"] == 10 and whole["info"]["pacgan2"]["relative_cost"] == pytest.approx(1.5)
   assert whole["arms"]["vanilla"]["raw/time_to_all_modes"]["seeds"] == list(range(10))
   text = (reports.report([first, second]).parent / "report.md").read_text()
+  assert json.loads((first / "comparison/summary.json").read_text())["seeds"] == list(range(10))
   assert "- seeds: 10 (0" in text and "pacgan2" in text and "a/pacgan2" not in text
 
 

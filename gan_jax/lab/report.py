@@ -46,7 +46,7 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
 
 
 def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: str | os.PathLike | None = None) -> Path:
-  """Compares all arms; report.md, report.html and figures/ go to `out`, by default the directory, or `comparison` in the first of several.
+  """Compares all arms; report.md, report.html, summary.json and figures/ go to `out`, by default the directory, or `comparison` in the first of several.
 
   Returns the path of report.html.
   UsageError: a directory is no run; or experiments, numbers of evaluation samples or perfect-sampler values differ.
@@ -58,7 +58,7 @@ def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: st
   runs = [summaries.read_run(directory) for directory in directories]
   summary, sources = summaries.combine(runs)
   folder = Path(out) if out is not None else runs[0].directory / ("comparison" if len(runs) > 1 else "")
-  if len(runs) == 1 and folder == runs[0].directory:
+  if len(runs) == 1 or folder not in [run.directory for run in runs]:
     rundir.write(folder / "summary.json", summaries.to_json(summary).encode())
   drawn = draw(summary, sources, folder / "figures")
   rundir.write(folder / "report.md", document.markdown(summary, runs, sources, drawn).encode())
