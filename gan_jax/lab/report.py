@@ -46,7 +46,7 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
 
 
 def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: str | os.PathLike | None = None) -> Path:
-  """Compares all arms; report.md, report.html, summary.json and figures/ go to `out`, by default the directory, or `comparison` in the first of several.
+  """Compares all arms. report.md, report.html, summary.json and figures/ go to `out`, by default the directory, or comparison/ in the first.
 
   Returns the path of report.html.
   UsageError: a directory is no run; or experiments, numbers of evaluation samples or perfect-sampler values differ.
