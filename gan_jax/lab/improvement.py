@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gan_jax.lab.figures import BASELINE, COLORS, INK, STYLE
 from gan_jax.metrics import statistics
@@ -49,7 +50,7 @@ def figure(summary: Mapping[str, Any], weights: str = "raw") -> Figure | None:
   if len(league) < FEWEST:
     return None
   with rc_context(STYLE):
-    figure = Figure(figsize=(7.2, 1.0 + 0.21 * len(league)), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.0 + 0.21 * len(league)), layout=ConstrainedLayoutEngine(w_pad=0.1))  # inches: the columns stand at the very edge
     ax = figure.subplots()
     for row, place in enumerate(league):
       color = COLORS[0] if place.probability >= 0.5 else COLORS[1]
