@@ -289,10 +289,9 @@ def note_data(directory: Path, held: Sequence[str], now: str) -> None:
   """That the files of the data are others than before, and taken for the same: for arms that have trained a change like any other."""
   content = read_json(directory / "config.json")
   for arm in content["arms"]:
-    folder = directory / "arms" / arm / "checkpoints"
-    rounds = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
-    if rounds:
-      change = {"arm": arm, "round": max(rounds), "settings": {"data.files": [", ".join(one[:8] for one in held), now[:8]]}}
+    last = _last_round(directory, arm)
+    if last is not None:
+      change = {"arm": arm, "round": last, "settings": {"data.files": [", ".join(one[:8] for one in held), now[:8]]}}
       full = _full(content["config"], content["arms"][arm])
       content.setdefault("changes", []).append({**change, "was": trained_digest(full)})
   write_json(directory / "config.json", content)
@@ -318,14 +317,19 @@ def _changes(directory: Path, old: Mapping[str, Any], new: Mapping[str, Any]) ->
   for arm, patch in old["arms"].items():
     if not configs.differences(old["config"], new["config"]) and not configs.differences(patch, new["arms"][arm]):
       continue
-    folder = directory / "arms" / arm / "checkpoints"
-    rounds = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    last = _last_round(directory, arm)
     before, after = (_full(config, arms) for config, arms in ((old["config"], patch), (new["config"], new["arms"][arm])))
     settings = {key: pair for key, pair in configs.differences(before, after).items() if key != "question"}
-    if rounds and settings:
+    if last is not None and settings:
       listed = {key: list(pair) for key, pair in settings.items()}
-      found.append({"arm": arm, "round": max(rounds), "settings": listed, "was": trained_digest(before)})
+      found.append({"arm": arm, "round": last, "settings": listed, "was": trained_digest(before)})
   return found
+
+
+def _last_round(directory: Path, arm: str) -> int | None:
+  """The arm's newest checkpoint."""
+  folder = directory / "arms" / arm / "checkpoints"
+  return max((int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()), default=None) if folder.is_dir() else None
 
 
 def _full(config: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
