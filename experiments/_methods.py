@@ -66,7 +66,7 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
 
 
 def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str | None) -> ConfigDict:
-  """A league's form: None, every method at its default; "tune", three settings of each, on seeds of their own; "tuned", vanilla and each method whose
+  """A league's form: None, every method at its default; "tune", three settings of each, on seeds of their own and half the rounds; "tuned", vanilla and each method whose
   best setting is not its default (mean modes at t = 1/4 in `results/NAME_tune/summary.json` beside this file: copy that of your tuning run there; the
   form exists once it does); "final", all of these on 30 further seeds; "quick"."""
   chosen = Path(__file__).parent / "results" / f"{name}_tune" / "summary.json"
@@ -84,7 +84,7 @@ def league(config: ConfigDict, arms: Mapping[str, Patch], name: str, form: str |
       config.evaluation.update(num_samples=2500, thresholds=(1,), every=100)
     elif form == "tune":
       config.arms = {arm: patch for arms in three.values() for arm, patch in arms.items()}
-      config.seeds = TUNING_SEEDS
+      config.update(seeds=TUNING_SEEDS, num_steps=config.num_steps // 2)
       config.evaluation["every"] = 1000
     elif form == "tuned" and chosen.exists():
       config.arms = {"vanilla": arms["vanilla"], **better}
