@@ -13,7 +13,7 @@ seeds the smallest possible p is .16, so a league says where to look; who is bet
   gan-jax run --config=experiments/league_ring.py:final --workdir=runs/league_ring_final    30 other seeds; name the arms with --arms=
 
 Tuning is equal: a method's own knob (`_methods.py`), or the players' learning rate where it has none, at the default and two other settings, over
-half the schedule; the best by mean modes at t = 1/4, the default where it is as good. `gan-jax report` takes several folders: the default and the tuned.
+half the schedule; the best by mean modes at t = 1/4, the default where it is as good. Then compare: `gan-jax report` takes several folders.
 The same command again goes on where it stopped, and `--arms=a,b` runs some of them: the league grows, and `gan-jax report DIR` tells what is there.
 Expected: vanilla and rpgan_r1_r2 as in README.md beside this (ring_rls), whose arms these are.
 """
