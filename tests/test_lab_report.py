@@ -52,6 +52,7 @@ def make_run(
   images=False,
   experiment="ring_rls",
   num_samples=10_000,
+  rounds=3000,
 ) -> Path:
   """A run directory as the runner leaves it, of given final values: arm -> metric -> one value a seed."""
   arms = VALUES if arms is None else arms
@@ -67,7 +68,7 @@ def make_run(
       "config": {
         "question": "Which methods keep every mode of a ring with four rare modes?",
         "seeds": len(SEEDS),
-        "num_steps": 3000,
+        "num_steps": rounds,
         "batch_size": 64,
         "data": {"name": "absent"} if images else data,
         "evaluation": {"num_samples": num_samples, "monitor_samples": 2500},
@@ -403,7 +404,7 @@ def test_more_seeds_of_an_experiment_are_pooled(tmp_path):
 
 
 def test_what_is_pooled_is_one_experiment(tmp_path):
-  """Not with another setting, nor with seeds in common; an arm that one lacks has fewer seeds, and says so."""
+  """Not with another setting; an arm that one lacks has fewer seeds, and says so."""
   first = make_run(tmp_path / "a", failed=(), unfinished=())
   names = lambda *runs: list(summaries.combine([summaries.read_run(run) for run in runs])[0]["arms"])
 
@@ -412,8 +413,6 @@ def test_what_is_pooled_is_one_experiment(tmp_path):
     return config
 
   assert "a/pacgan2" in names(first, other_seeds(first, tmp_path / "b", longer))
-  shutil.copytree(first, tmp_path / "c")
-  assert "a/pacgan2" in names(first, tmp_path / "c")
 
   def fewer(config):
     del config["arms"]["pacgan2"]
@@ -427,10 +426,63 @@ def test_what_is_pooled_is_one_experiment(tmp_path):
   assert "only 5 of 10 seeds" in tables.mark_of(whole["info"]["pacgan2"])
 
 
+def test_arms_that_were_played_elsewhere_are_one_table(tmp_path):
+  """Where both have an arm they must agree to the last digit; its cost is relative to vanilla's beside it, its samples lie where they were drawn."""
+  dragan = {"vanilla": VALUES["vanilla"], "dragan": VALUES["pacgan2"]}
+  first = make_run(tmp_path / "a", failed=("unrolled5",), unfinished=("dragan",))
+  second = make_run(tmp_path / "b", arms=dragan, failed=(), unfinished=("pacgan2",), experiment="league_ring")
+  for arm, seconds in (("vanilla", 3e-4), ("dragan", 6e-4)):
+    status = json.loads((second / f"arms/{arm}/status.json").read_text())
+    write_json(second / f"arms/{arm}/status.json", status | {"seconds_per_seed_round": seconds})
+  whole, sources = summaries.combine([summaries.read_run(run) for run in (first, second)])
+  assert list(whole["arms"]) == ["vanilla", "pacgan2", "unrolled5", "dragan"] and whole["seeds"] == SEEDS and whole["experiment"] == "ring_rls"
+  info = whole["info"]
+  assert [info[arm]["status"] for arm in info] == ["done", "done", "failed", "done"] and not info["dragan"]["missing_seeds"]
+  assert info["dragan"]["relative_cost"] == pytest.approx(2.0) and info["pacgan2"]["relative_cost"] == pytest.approx(1.5)
+  assert info["dragan"]["test"]["raw"]["p_holm"] == pytest.approx(2 * 2 / 2**5)  # of two tests
+  assert sources["dragan"][0].folder("dragan") == second / "arms/dragan" and sources["pacgan2"][0].folder("pacgan2") == first / "arms/pacgan2"
+  assert whole["arms"]["dragan"]["raw/time_to_all_modes"]["seeds"] == SEEDS
+  table = (second / "results.csv").read_text()
+  (second / "results.csv").write_text(table.replace("vanilla,0,3000,raw,high_quality,0.91", "vanilla,0,3000,raw,high_quality,0.911"))
+  with pytest.raises(UsageError, match="experiments differ"):  # two machines, or two versions
+    summaries.combine([summaries.read_run(run) for run in (first, make_run(tmp_path / "c", experiment="league_ring", num_samples=99))])
+  assert "b/vanilla" in summaries.combine([summaries.read_run(run) for run in (first, second)])[0]["arms"]
+
+
+def test_what_a_report_keeps_is_read_again_and_grows(tmp_path):
+  """Without logs, samples and checkpoints: the same summary, to the last digit."""
+  first = make_run(tmp_path / "a")
+  kept = reports.report(first, tmp_path / "kept").parent
+  again = reports.report(kept, tmp_path / "again").parent
+  table = lambda folder, name: (folder / name).read_text()
+  assert table(again, "results.csv") == table(kept, "results.csv") and len(table(kept, "results.csv").splitlines()) == 1 + 2 * 3 * 2 * 5
+  one, two = (json.loads(table(folder, "summary.json")) for folder in (kept, again))
+  settled = lambda summary: {arm: info.pop("settled") for arm, info in summary["info"].items()}
+  assert set(settled(one).values()) == {False} and set(settled(two).values()) == {True}
+  assert one == two and "raw/time_to_all_modes" in two["arms"]["pacgan2"] and two["info"]["pacgan2"]["relative_cost"] == pytest.approx(1.5)
+  assert not (again / "figures/samples.png").exists() and (again / "figures/final_values.png").exists()
+  with pytest.raises(UsageError, match="--out="):
+    reports.report(kept)
+  second = make_run(tmp_path / "b", arms={"r1": VALUES["pacgan2"]}, failed=(), unfinished=())
+  more = other_seeds(make_run(tmp_path / "c", failed=(), unfinished=()), tmp_path / "d")
+  reports.report([kept, second], kept)
+  grown = json.loads(table(kept, "summary.json"))
+  assert list(grown["arms"]) == ["vanilla", "pacgan2", "unrolled5", "r1"] and grown["info"]["r1"]["status"] == "done"
+  assert grown["info"]["r1"]["relative_cost"] is None and grown["info"]["pacgan2"]["relative_cost"] == pytest.approx(1.5)
+  assert grown["info"]["r1"]["test"]["raw"]["pairs"] == 5
+  assert json.loads(table(kept, "environment.json"))["further"][0]["commit"] == "0123abc"
+  reports.report([kept, more], kept)
+  grown = json.loads(table(kept, "summary.json"))
+  assert grown["arms"]["pacgan2"]["raw/area_under_modes"]["seeds"] == list(range(10)) and grown["info"]["r1"]["missing_seeds"] == [5, 6, 7, 8, 9]
+  write_json(kept / "summary.json", {"info": {"vanilla": 3}})
+  with pytest.raises(UsageError, match="not the summary of a report"):
+    summaries.read_run(kept)
+
+
 def test_unlike_runs_are_refused(tmp_path):
   first = make_run(tmp_path / "a")
   others = {
-    "experiments": make_run(tmp_path / "b", experiment="grid_rls"),
+    "experiments": make_run(tmp_path / "b", experiment="grid_rls", rounds=4000),
     "numbers of evaluation samples": make_run(tmp_path / "c", num_samples=2500),
     "perfect sampler": make_run(tmp_path / "d", perfect=PERFECT | {"tvd": 0.02}),
   }

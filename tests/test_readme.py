@@ -5,7 +5,7 @@ Mutations that made a test here fail: a wrong output in a doctest; an unknown na
 """
 
 import doctest
-import importlib
+import importlib.util
 import json
 import pkgutil
 import re
@@ -45,6 +45,16 @@ def test_an_experiment_all_of_whose_parts_are_ones_own(tmp_path, monkeypatch):
   assert set(summary["arms"]) == {"vanilla", "patient", "repelled+mirrored"} and summary["num_modes"] == 2
   assert all(arm["raw/mean_distance_n200"]["values"] for arm in summary["arms"].values())
   assert summary["info"]["patient"]["samples_seen"] == 2 * summary["info"]["vanilla"]["samples_seen"]
+
+
+def test_the_tables_of_the_leagues_are_what_the_results_say():
+  """`python experiments/_tables.py` writes them."""
+  folder = README.parent / "experiments"
+  text = (folder / "README.md").read_text()
+  made = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("_tables", folder / "_tables.py"))
+  spec.loader.exec_module(made)
+  assert text.count("<!-- table of ") >= 3 and made.written(text) == text
+  assert made.written(text.replace("| ridge_leverage |", "| ridge |")) == text
 
 
 def examples(name):

@@ -77,8 +77,7 @@ def _facts(summary: Mapping[str, Any], runs: Sequence[summaries.Run]) -> list[tu
     ("rounds", formats.number(summary["rounds"])),
     ("evaluation", f"{formats.number(summary['num_samples'])} samples a seed"),
   ]
-  for run in runs:
-    env = run.environment
+  for env in [env for run in runs for env in (run.environment, *run.environment.get("further", ()))]:
     command = env.get("command")
     shown = [
       ("command", " ".join(command) if isinstance(command, list) else command),

@@ -1,21 +1,25 @@
-"""More seeds of an experiment, run in another directory: pooled with the first where nothing but the seeds differs."""
+"""Runs of one experiment in several directories, made one: more seeds, more arms, wherever and whenever they were played."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan_jax.lab.results import Run
+from gan_jax.lab.results import Run, Values
+
+NAMES = ("seeds", "question")  # of a config: what two runs of one experiment may differ in
 
 
 def pooled(runs: Sequence[Run]) -> list[Run]:
-  """The runs, those that are one experiment on other seeds made one: same config and same arms' patches, and no seed in both.
+  """The runs, those that are one experiment made one: same config but for seeds and question, same patches of the arms that both have.
 
-  An arm that one of them lacks has the other's seeds alone, and is marked so. Samples that figures show are the first's.
+  What both have played must have the same numbers to the last digit, else they stand side by side. An arm that one of them lacks has the other's
+  seeds alone, and is marked so where these are fewer.
   """
   found: list[Run] = []
   for run in runs:
-    place = next((place for place, first in enumerate(found) if _alike(first, run)), None)
+    place = next((place for place, first in enumerate(found) if one_experiment(first, run) and _agree(first, run)), None)
     if place is None:
       found.append(run)
     else:
@@ -23,49 +27,94 @@ def pooled(runs: Sequence[Run]) -> list[Run]:
   return found
 
 
+def one_experiment(first: Run, other: Run) -> bool:
+  """Whether nothing but names, seeds and the choice of arms differs."""
+  settings = [{key: value for key, value in run.config.get("config", {}).items() if key not in NAMES} for run in (first, other)]
+  patches = [run.config.get("arms", {}) for run in (first, other)]
+  return settings[0] == settings[1] and all(patches[0][arm] == patches[1][arm] for arm in patches[0].keys() & patches[1].keys())
+
+
 def seeds_of(config: Mapping) -> list[int]:
   seeds = config.get("seeds", [])
   return list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
 
 
-def _alike(first: Run, other: Run) -> bool:
-  settings = [{key: value for key, value in run.config.get("config", {}).items() if key != "seeds"} for run in (first, other)]
-  seeds = [set(seeds_of(run.config.get("config", {}))) for run in (first, other)]
-  patches = [run.config.get("arms", {}) for run in (first, other)]
-  same_arms = all(patches[0][arm] == patches[1][arm] for arm in patches[0].keys() & patches[1].keys())
-  same = settings[0] == settings[1] and first.config.get("experiment") == other.config.get("experiment")
-  return same and same_arms and all(seeds) and not seeds[0] & seeds[1]
-
-
-def _joined(first: Run, other: Run) -> Run:
-  arms = {**first.config.get("arms", {}), **other.config.get("arms", {})}
-  config = {**first.config["config"], "seeds": sorted([*seeds_of(first.config["config"]), *seeds_of(other.config["config"])])}
-  by_metric = lambda arm: first.values.get(arm, {}).keys() | other.values.get(arm, {}).keys()
-  values = {
-    arm: {name: {**first.values.get(arm, {}).get(name, {}), **other.values.get(arm, {}).get(name, {})} for name in by_metric(arm)} for arm in arms
-  }
-  changes = [*first.config.get("changes", ()), *other.config.get("changes", ())]
-  return first._replace(
-    config={**first.config, "config": config, "arms": arms, **({"changes": changes} if changes else {})},
-    values={arm: found for arm, found in values.items() if found},
-    status={arm: _status(first.status.get(arm, {}), other.status.get(arm, {})) for arm in arms},
-    logs={arm: {**first.logs.get(arm, {}), **other.logs.get(arm, {})} for arm in arms},
+def _agree(first: Run, other: Run) -> bool:
+  """On every number that both have."""
+  same = lambda one, two: one == two or (math.isnan(one) and math.isnan(two))
+  return all(
+    same(value, other.values[arm][name][seed])
+    for arm in first.values.keys() & other.values.keys()
+    for name in first.values[arm].keys() & other.values[arm].keys()
+    for seed, value in first.values[arm][name].items()
+    if seed in other.values[arm][name]
   )
 
 
-def _status(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, Any]:
+def _joined(*runs: Run) -> Run:
+  first, other = map(_settled, runs)
+  arms = {**first.config.get("arms", {}), **other.config.get("arms", {})}
+  seeds = sorted({*seeds_of(first.config["config"]), *seeds_of(other.config["config"])})
+  changes = [*first.config.get("changes", ()), *other.config.get("changes", ())]
+  of = {arm: [run for run in (first, other) if _has(run, arm)] or [first] for arm in arms}
+  whole = lambda part: {arm: found for arm in arms if (found := union(*(part(run).get(arm, {}) for run in of[arm])))}
+  return first._replace(
+    config={**first.config, "config": {**first.config["config"], "seeds": seeds}, "arms": arms, **({"changes": changes} if changes else {})},
+    environment={**first.environment, "further": [*first.environment.get("further", ()), *_environments(other)]},
+    perfect={**other.perfect, **first.perfect},
+    identities={**other.identities, **first.identities},
+    values=whole(lambda run: run.values),
+    derived=whole(lambda run: run.derived),
+    status={arm: _status(*(run.status.get(arm, {}) for run in of[arm])) for arm in arms},
+    logs={arm: {seed: log for run in reversed(of[arm]) for seed, log in run.logs.get(arm, {}).items()} for arm in arms},
+    folders={arm: of[arm][0].folder(arm) for arm in arms},
+  )
+
+
+def _settled(run: Run) -> Run:
+  """With costs relative to the run's own baseline: the other's machine, or what ran beside it, was perhaps another."""
+  base = run.status.get(run.config.get("config", {}).get("baseline", "vanilla"), {})
+  return run._replace(status={arm: {**status, "relative_cost": relative_cost(status, base)} for arm, status in run.status.items()})
+
+
+def relative_cost(status: Mapping[str, Any], base: Mapping[str, Any]) -> float | None:
+  """What is settled already; None where seeds were played at once here and one by one there, which cost differently."""
+  own, other = (of.get("seconds_per_seed_round") for of in (status, base))
+  if "relative_cost" in status:
+    return status["relative_cost"]
+  return own / other if own and other and status.get("seeds_by") == base.get("seeds_by") else None
+
+
+def _has(run: Run, arm: str) -> bool:
+  """Whether there is something of the arm: values, or how it failed."""
+  return arm in run.values or run.status.get(arm, {}).get("status") == "failed"
+
+
+def union(*tables: Values) -> Values:
+  """Metric -> seed -> value of them all; of what several have, the first's."""
+  names = dict.fromkeys(name for table in tables for name in table)
+  return {name: {seed: value for table in reversed(tables) for seed, value in table.get(name, {}).items()} for name in names}
+
+
+def _environments(run: Run) -> list[dict[str, Any]]:
+  own = {key: value for key, value in run.environment.items() if key != "further"}
+  return [own, *run.environment.get("further", ())]
+
+
+def _status(one: Mapping[str, Any], two: Mapping[str, Any] | None = None) -> dict[str, Any]:
   """Of an arm in both; one that is not done in either is not done."""
   if not one or not two:
-    return dict(one or two)
+    return dict(one or two or {})
   worse = next((status for status in (one, two) if status.get("status") != "done"), one)
-  costs = [cost for cost in (one.get("seconds_per_seed_round"), two.get("seconds_per_seed_round")) if cost]
+  mean = lambda name: sum(costs) / len(costs) if (costs := [status[name] for status in (one, two) if status.get(name)]) else None
   return {
     **worse,
     "seeds": one.get("seeds"),
-    "seconds_per_seed_round": sum(costs) / len(costs) if costs else None,
+    "seconds_per_seed_round": mean("seconds_per_seed_round"),
+    "relative_cost": mean("relative_cost"),
     "failed_seeds": {**(one.get("failed_seeds") or {}), **(two.get("failed_seeds") or {})},
     "warnings": [*(one.get("warnings") or []), *(two.get("warnings") or [])],
   }
 
 
-__all__ = ["pooled", "seeds_of"]
+__all__ = ["one_experiment", "pooled", "seeds_of", "union"]

@@ -48,6 +48,9 @@ def summarise_run(directory: str | os.PathLike) -> dict[str, Any]:
 def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: str | os.PathLike | None = None) -> Path:
   """Compares all arms. report.md, report.html, summary.json and figures/ go to `out`, by default the directory, or comparison/ in the first.
 
+  Where the runs are one experiment, `out` has its settings and results as well, and can be read again as one of the directories (or be one, and
+  grow): all that a table says, without checkpoints, logs and samples, and so without the figures made of these.
+
   Returns the path of report.html.
   UsageError: a directory is no run; or experiments, numbers of evaluation samples or perfect-sampler values differ.
   """
@@ -57,13 +60,34 @@ def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: st
     raise UsageError("a report needs at least one run directory")
   runs = [summaries.read_run(directory) for directory in directories]
   summary, sources = summaries.combine(runs)
+  if out is None and len(runs) == 1 and runs[0].kept:
+    raise UsageError(f"{runs[0].directory} is what a report kept, without samples and logs; a report of it goes elsewhere: name --out=")
   folder = Path(out) if out is not None else runs[0].directory / ("comparison" if len(runs) > 1 else "")
-  if len(runs) == 1 or folder not in [run.directory for run in runs]:
+  own = [run for run in runs if run.directory.resolve() == folder.resolve()]
+  if len(runs) == 1 or all(run.kept for run in own):
     rundir.write(folder / "summary.json", summaries.to_json(summary).encode())
+  if len(one := summaries.pooled(runs)) == 1 and out is not None and all(run.kept for run in own):
+    keep(one[0], folder)
   drawn = draw(summary, sources, folder / "figures")
   rundir.write(folder / "report.md", document.markdown(summary, runs, sources, drawn).encode())
   rundir.write(folder / "report.html", document.html(summary, runs, sources, drawn).encode())
   return folder / "report.html"
+
+
+def keep(run: summaries.Run, folder: Path) -> None:
+  """What beside summary.json is needed to read the folder again: see `report`."""
+  started = rundir.started_in(run.directory)
+  environment = {**run.environment, **({"folder": os.path.relpath(started, folder.resolve())} if started else {})}
+  for name, content in (("config", run.config), ("environment", environment), ("perfect", run.perfect), ("identities", run.identities)):
+    rundir.write_json(folder / f"{name}.json", content)
+  last = lambda arm: run.status.get(arm, {}).get("step") or run.config.get("config", {}).get("num_steps")
+  rows = [
+    (run.config.get("experiment"), arm, seed, last(arm), *name.split("/", 1), value)
+    for arm in run.arms
+    for name, by_seed in run.values.get(arm, {}).items()
+    for seed, value in sorted(by_seed.items())
+  ]
+  rundir.write_rows(folder / "results.csv", rows)
 
 
 def draw(summary: Mapping[str, Any], sources: Mapping[str, tuple[summaries.Run, str]], folder: Path) -> list[Picture]:
@@ -169,13 +193,13 @@ def median_seed(summary: Mapping[str, Any], arm: figures.ArmView) -> int:
 
 
 def _answers(run: summaries.Run, arm: str, seed: int) -> Path:
-  return run.directory / "arms" / arm / "samples" / f"answers_seed{seed}.png"
+  return run.folder(arm) / "samples" / f"answers_seed{seed}.png"
 
 
 def _view(name: str, summary: Mapping[str, Any], run: summaries.Run, arm: str) -> figures.ArmView:
   samples = counts = None
   beside: dict[str, Any] = {}
-  path = run.directory / "arms" / arm / "samples" / "final.npz"
+  path = run.folder(arm) / "samples" / "final.npz"
   if path.is_file():
     with np.load(path, allow_pickle=False) as stored:
       samples = stored["raw"] if "raw" in stored else None

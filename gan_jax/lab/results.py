@@ -1,4 +1,7 @@
-"""The files of a run directory, parsed: its settings, its results, and what each arm left behind."""
+"""The files of a run directory, parsed: its settings, its results, and what each arm left behind.
+
+A report's folder of its own (`gan-jax report ... --out=`) has all of it but logs and samples: it is read like a run, in which nothing goes on.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from gan_jax.data.base import Data
 from gan_jax.lab import resolve, rundir
 from gan_jax.lab.errors import UsageError
 
+Values = Mapping[str, Mapping[int, float]]  # metric -> seed -> value
+
 
 class Run(NamedTuple):
   """The files of one run directory, parsed. `values[arm]["raw/modes_t1"][seed]` is a number of results.csv."""
@@ -23,17 +28,27 @@ class Run(NamedTuple):
   config: dict[str, Any]
   environment: dict[str, Any]
   perfect: dict[str, float]
-  values: dict[str, dict[str, dict[int, float]]]
+  values: Mapping[str, Values]
   status: dict[str, dict[str, Any]]
   logs: dict[str, dict[int, Log]]  # arm -> seed -> columns of metrics.jsonl
   data: Data | None  # None where it cannot be built here: then there are no real samples, and the law is unknown
   identities: Mapping[str, Mapping[str, Any]] = {}  # metric -> what its values hang on beside its name
+  derived: Mapping[str, Values] = {}  # arm -> what a report made of logs that are not kept
+  folders: Mapping[str, Path] = {}  # where an arm's files lie, if not here
 
   @property
   def arms(self) -> list[str]:
     """In the order of the config; an arm that has not started is one too."""
     planned = list(self.config.get("arms", {}))
     return planned + sorted(set(self.values) - set(planned))
+
+  @property
+  def kept(self) -> bool:
+    """Whether this is what a report kept of runs, rather than a run."""
+    return rundir.is_kept(self.directory)
+
+  def folder(self, arm: str) -> Path:
+    return self.folders.get(arm, self.directory / "arms" / arm)
 
   def curves(self, arm: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """The modes that the monitor saw: seed -> (steps, modes)."""
@@ -69,17 +84,46 @@ def read_run(directory: str | os.PathLike) -> Run:
       raise
     joint = {}
   values = {**joint, **own}
+  status = {folder.name: _read_json(folder / "status.json") for folder in folders}
+  derived: dict[str, Values] = {}
+  if rundir.is_kept(directory):
+    status, derived = _of_summary(directory / "summary.json", values)
   return Run(
     directory=directory,
     config=config,
     environment=_read_json(directory / "environment.json"),
     perfect=_numbers(directory / "perfect.json"),
     values=values,
-    status={folder.name: _read_json(folder / "status.json") for folder in folders},
+    status=status,
     logs={folder.name: read_log(folder / "metrics.jsonl") for folder in folders},
     data=_data(directory, config.get("config", {}).get("data")),
     identities=_read_json(directory / "identities.json"),
+    derived=derived,
   )
+
+
+def _of_summary(path: Path, values: Mapping[str, Values]) -> tuple[dict[str, dict[str, Any]], dict[str, Values]]:
+  """What became of each arm, as its status.json had it; and the numbers that came from its log."""
+  summary = _read_json(path)
+  status: dict[str, dict[str, Any]] = {}
+  derived: dict[str, Values] = {}
+  try:
+    for arm, info in summary["info"].items():
+      status[arm] = {
+        **{name: info.get(name) for name in SAME},
+        "step": info["rounds"],
+        "seconds_per_seed_round": info["cost_per_round"],
+        "seconds": {"compile": info["compile_seconds"]},
+      }
+      parts = {name: part for name, part in summary["arms"][arm].items() if name not in values.get(arm, {})}
+      derived[arm] = {name: dict(zip(map(int, part["seeds"]), map(float, part["values"]), strict=True)) for name, part in parts.items()}
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise UsageError(f"{path} is not the summary of a report ({str(error)[:80]})") from error
+  return status, derived
+
+
+# Of an arm's status and of its part of summary.json alike.
+SAME = ("status", "error", "parameters", "samples_seen", "num_steps", "relative_cost", "seeds_by", "failed_seeds", "label", "warnings")
 
 
 def read_results(path: Path) -> dict[str, dict[str, dict[int, float]]]:

@@ -241,6 +241,13 @@ def _check_foreign(directory: Path) -> None:
     raise UsageError(f"{directory}: is a file; --workdir names a directory")
   if directory.is_dir() and not (directory / "config.json").exists() and set(os.listdir(directory)) - {"run.lock", "config.json.tmp"}:
     raise UsageError(f"{directory}: holds files that are not of a gan_jax run; use an empty or new directory")
+  if is_kept(directory) and (directory / "results.csv").exists():
+    raise UsageError(f"{directory}: holds what a report kept of a run, with nothing to go on from; use another --workdir, and report both folders")
+
+
+def is_kept(directory: Path) -> bool:
+  """Whether it is a report's folder: results, and nothing to go on from."""
+  return (directory / "summary.json").is_file() and not (directory / "arms").is_dir()
 
 
 def _merged(directory: Path, resolved: configs.Resolved, allow: Sequence[str]) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax.lab import pooling
 from gan_jax.lab.errors import UsageError
-from gan_jax.lab.pooling import pooled, seeds_of
-from gan_jax.lab.results import Log, Run, read_run
+from gan_jax.lab.pooling import pooled
+from gan_jax.lab.results import Log, Run, Values, read_run
 from gan_jax.metrics import statistics
 from gan_jax.metrics.monitor import LATE, second_half
 
-__all__ = ["Run", "combine", "quarter_metric", "read_run", "set_baselines", "summarise", "to_json"]
+__all__ = ["Run", "combine", "pooled", "quarter_metric", "read_run", "set_baselines", "summarise", "to_json"]
 
 # With this many modes a seed does not fail by missing one, but by missing a tenth of what a perfect sampler gets.
 MANY_MODES = 100
@@ -43,7 +44,7 @@ def quarter_metric(names: Iterable[str]) -> str | None:
 def summarise(run: Run) -> dict[str, Any]:
   """The summary of one run, ready for `json`: see `gan_jax.lab.report.summarise_run` for its keys."""
   config = run.config.get("config", {})
-  seeds = seeds_of(config)
+  seeds = pooling.seeds_of(config)
   names = {name.split("/", 1)[1] for metrics in run.values.values() for name in metrics}
   told = sorted(name for name in names if not NOT_PRIMARY.fullmatch(name))
   primary = quarter_metric(names) or next((name for name in told if name.startswith(("w1", "sw2"))), next(iter(told), None))
@@ -65,18 +66,20 @@ def summarise(run: Run) -> dict[str, Any]:
     "measured": [name for name, record in run.identities.items() if "extractor" in record],
   }
   for arm in run.arms:
-    metrics = {
-      name: {"seeds": sorted(by_seed), **statistics.summarise([by_seed[seed] for seed in sorted(by_seed)])}
-      for name, by_seed in sorted(run.values.get(arm, {}).items())
-    }
     gave_up = {int(seed) for seed in run.status.get(arm, {}).get("failed_seeds") or {}}
-    metrics |= _curve_metrics(run.curves(arm), run) | _late({seed: log for seed, log in run.logs.get(arm, {}).items() if seed not in gave_up})
+    late = _late({seed: log for seed, log in run.logs.get(arm, {}).items() if seed not in gave_up})
+    found = pooling.union(run.values.get(arm, {}), _curve_metrics(run.curves(arm), run), late, run.derived.get(arm, {}))
+    metrics = {name: _over_seeds(by_seed) for name, by_seed in sorted(found.items())}
     summary["arms"][arm] = metrics
     summary["info"][arm] = _info(run, arm, seeds, metrics, summary)
   baselines = {arm: baseline for arm in run.arms}
   set_baselines(summary, baselines)
   _set_equal_samples(summary, {arm: (run, arm) for arm in run.arms}, baselines)
   return summary
+
+
+def _over_seeds(values: Mapping[int, float]) -> dict[str, Any]:
+  return {"seeds": sorted(values), **statistics.summarise([values[seed] for seed in sorted(values)])}
 
 
 def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None:
@@ -88,7 +91,8 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
     baseline = summary["info"].get(baselines[arm], {})
     own, other = info["cost_per_round"], baseline.get("cost_per_round")
     alike = info.get("seeds_by") == baseline.get("seeds_by")  # seeds at once and one by one cost differently
-    info["relative_cost"] = own / other if own and other and alike else None
+    if not info["settled"]:
+      info["relative_cost"] = own / other if own and other and alike else None
     info["test"] = {}
   for weights in ("raw", "ema"):
     tested = {}
@@ -111,10 +115,12 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
 def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]]:
   """One comparison of several runs, and where each of its arms is from: (run, name of the arm in that run).
 
-  Runs of one experiment on other seeds are pooled (`pooling`). Else an arm is renamed "directory/arm" when two runs have it, and compared to the
-  baseline of its own run where that has one (the same machine, the same seeds), else to that of the first. Raises UsageError for runs that cannot
-  be compared.
+  Runs of one experiment, with other seeds or other arms, are pooled (`pooling`). Else an arm is renamed "directory/arm" when two runs have it,
+  and compared to the baseline of its own run where that has one (the same machine, the same seeds), else to that of the first. Raises UsageError
+  for runs that cannot be compared.
   """
+  if len({run.directory.resolve() for run in runs}) < len(runs):
+    raise UsageError("the same run directory is named twice")
   for other in runs[1:]:
     _check_alike(runs[0], other)
   runs = pooled(runs)
@@ -168,13 +174,15 @@ def _info(run: Run, arm: str, seeds: list[int], metrics: Mapping, summary: Mappi
     "rounds": status.get("step", last),
     "num_steps": status.get("num_steps", run.config.get("config", {}).get("num_steps")),
     "cost_per_round": status.get("seconds_per_seed_round"),
+    "relative_cost": status.get("relative_cost"),
+    "settled": "relative_cost" in status,  # measured beside a baseline of its own, which may not be the one here
     "seeds_by": status.get("seeds_by"),
     "compile_seconds": (status.get("seconds") or {}).get("compile"),
     "seeds": evaluated,
     "missing_seeds": [seed for seed in seeds if seed not in evaluated],
     "failed_seeds": status.get("failed_seeds") or {},
     "label": status.get("label") or (patch.get("label") if isinstance(patch, dict) else None),
-    "warnings": [str(warning) for warning in status.get("warnings") or []] + _changes(run, arm),
+    "warnings": list(dict.fromkeys([*(str(warning) for warning in status.get("warnings") or []), *_changes(run, arm)])),
     "failure": {
       weights: _failure(metrics[f"{weights}/{summary['primary']}"]["values"], summary["threshold"], given_up)
       for weights in ("raw", "ema")
@@ -214,7 +222,7 @@ def _threshold(run: Run, primary: str | None) -> float | None:
   return float(run.num_modes) if run.num_modes < MANY_MODES else 0.9 * run.perfect.get(primary, float(run.num_modes))
 
 
-def _curve_metrics(curves: Mapping[int, tuple[np.ndarray, np.ndarray]], run: Run) -> dict[str, Any]:
+def _curve_metrics(curves: Mapping[int, tuple[np.ndarray, np.ndarray]], run: Run) -> Values:
   """Time and area of the mode curves.
 
   Of many modes the monitor, which draws few samples, cannot see all even of a perfect sampler: there the goal is 90 %
@@ -229,18 +237,14 @@ def _curve_metrics(curves: Mapping[int, tuple[np.ndarray, np.ndarray]], run: Run
   lists = [(steps.tolist(), modes.tolist()) for steps, modes in (curves[seed] for seed in seeds)]
   times = [statistics.time_to_all_modes(steps, modes, goal) for steps, modes in lists]
   areas = [unit * statistics.area_under_modes(steps, modes, run.num_modes) for steps, modes in lists]
-  return {
-    "raw/time_to_all_modes": {"seeds": seeds, **statistics.summarise(times)},
-    "raw/area_under_modes": {"seeds": seeds, **statistics.summarise(areas)},
-  }
+  return {"raw/time_to_all_modes": dict(zip(seeds, times, strict=True)), "raw/area_under_modes": dict(zip(seeds, areas, strict=True))}
 
 
-def _late(logs: Mapping[int, Log]) -> dict[str, Any]:
+def _late(logs: Mapping[int, Log]) -> Values:
   """How the second half of training went, of the seeds whose log says it. A seed that gave up stands still: it has none."""
   found = {seed: second_half(log) for seed, log in logs.items()}
   names = [name for name in LATE if any(name in values for values in found.values())]
-  seeds = {name: [seed for seed in sorted(found) if name in found[seed]] for name in names}
-  return {f"raw/{name}": {"seeds": seeds[name], **statistics.summarise([found[seed][name] for seed in seeds[name]])} for name in names}
+  return {f"raw/{name}": {seed: found[seed][name] for seed in sorted(found) if name in found[seed]} for name in names}
 
 
 def _set_equal_samples(summary: dict[str, Any], sources: Mapping[str, tuple[Run, str]], baselines: Mapping[str, str]) -> None:
@@ -256,7 +260,8 @@ def _set_equal_samples(summary: dict[str, Any], sources: Mapping[str, tuple[Run,
     rounds = info[arm]["rounds"] * min(1.0, other / own)
     then = {seed: float(modes[steps <= rounds][-1]) for seed, (steps, modes) in run.curves(name).items() if steps[0] <= rounds}
     if then:
-      summary["arms"][arm]["raw/modes_at_equal_samples"] = {"seeds": list(then), **statistics.summarise(list(then.values()))}
+      known = run.derived.get(name, {}).get("raw/modes_at_equal_samples", {})
+      summary["arms"][arm]["raw/modes_at_equal_samples"] = _over_seeds({**known, **then})
 
 
 def _pairs(summary: Mapping, name: str, arm: str, baseline: str) -> tuple[list[float], list[float]] | None:
@@ -277,8 +282,9 @@ def _check_alike(first: Run, other: Run) -> None:
         f"{first.directory} and {other.directory} cannot be compared: {name} was measured with another {unlike}"
         f" ({mine.get(unlike)} and {its.get(unlike)})"
       )
+  names = [None, None] if pooling.one_experiment(first, other) else [run.config.get("experiment") for run in (first, other)]
   compared = {
-    "experiments": (first.config.get("experiment"), other.config.get("experiment")),
+    "experiments": tuple(names),
     "numbers of evaluation samples": tuple(_num_samples(run.config.get("config", {})) for run in (first, other)),
   }
   for name in first.perfect | other.perfect:
@@ -296,8 +302,6 @@ def _check_alike(first: Run, other: Run) -> None:
 def _directory_labels(runs: list[Run]) -> list[str]:
   """The shortest trailing parts of the directories that tell them apart."""
   parts = [run.directory.resolve().parts for run in runs]
-  if len(set(parts)) < len(parts):
-    raise UsageError("the same run directory is named twice")
   depth = 1
   while len({path[-depth:] for path in parts}) < len(parts):
     depth += 1

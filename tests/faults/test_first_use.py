@@ -89,6 +89,16 @@ def test_a_metric_of_ones_own_has_a_value_and_an_identity(done):
   assert results.read_run(done).values["vanilla"]["raw/spread"][0] > 0
 
 
+def test_nothing_is_trained_where_a_report_kept_results(done, lab, tmp_path, monkeypatch):
+  """The next arm would rewrite results.csv, and the kept ones would be gone."""
+  kept = report.report(done, tmp_path / "kept").parent
+  before = (kept / "results.csv").read_text()
+  monkeypatch.chdir(lab)
+  with pytest.raises(UsageError, match="what a report kept"):
+    train.run(resolved(lab), kept, quiet=True)
+  assert (kept / "results.csv").read_text() == before
+
+
 @pytest.mark.parametrize(("metric", "words"), [("broken", "own_lab:broken: ZeroDivisionError: division"), ("unable", "no attribute 'nothing'")])
 def test_a_metric_of_ones_own_that_raises_is_one_line(lab, tmp_path, monkeypatch, metric, words):
   monkeypatch.chdir(lab)
