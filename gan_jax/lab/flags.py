@@ -79,7 +79,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
   subparsers = parser.add_subparsers(dest="command", metavar="{" + ",".join(COMMANDS) + "}", parser_class=Parser)
   helps = {
     "run": "train and evaluate the arms of an experiment, then compare them; continues by itself",
-    "report": "rebuild the comparison from results on disk, over one or several run directories; runs on other seeds alone are pooled",
+    "report": "rebuild the comparison from results on disk, over one or several run directories; other seeds or arms of one experiment are pooled",
     "sample": "draw from an arm's checkpoint: a grid (.png), arrays (.npz) or a walk between latents (.gif)",
     "evaluate": "score stored checkpoints again, with more samples or other metrics; results.csv stays as it is",
     "export": "write an arm's generator as safetensors and config.json, for gan_jax.load",
