@@ -464,6 +464,13 @@ def test_what_a_report_keeps_is_read_again_and_grows(tmp_path):
   with pytest.raises(UsageError, match="--out="):
     reports.report(kept)
   second = make_run(tmp_path / "b", arms={"r1": VALUES["pacgan2"]}, failed=(), unfinished=())
+  before = table(kept, "results.csv")
+  for out, what in ((kept, r"would be lost \(pacgan2, vanilla\)"), (first, "a run of its own")):
+    with pytest.raises(UsageError, match=what):
+      reports.report(second, out)
+  with pytest.raises(UsageError, match="would be lost"):  # two runs that are no one experiment have no results.csv in common
+    reports.report([second, make_run(tmp_path / "e", rounds=4000)], kept)
+  assert table(kept, "results.csv") == before and reports.report(first, kept)
   more = other_seeds(make_run(tmp_path / "c", failed=(), unfinished=()), tmp_path / "d")
   reports.report([kept, second], kept)
   grown = json.loads(table(kept, "summary.json"))

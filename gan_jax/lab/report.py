@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.lab import document, figures, histograms, improvement, meters, pictures, rundir, sample_figures, scoring, tables
+from gan_jax.lab import document, figures, histograms, improvement, meters, pictures, results, rundir, sample_figures, scoring, tables
 from gan_jax.lab import summary as summaries
 from gan_jax.lab.errors import UsageError
 from gan_jax.lab.page import Picture
@@ -63,15 +63,30 @@ def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: st
   if out is None and len(runs) == 1 and runs[0].kept:
     raise UsageError(f"{runs[0].directory} is what a report kept, without samples and logs; a report of it goes elsewhere: name --out=")
   folder = Path(out) if out is not None else runs[0].directory / ("comparison" if len(runs) > 1 else "")
+  one = summaries.pooled(runs)
   own = [run for run in runs if run.directory.resolve() == folder.resolve()]
+  if not own:
+    _check_free(folder, one)
   if len(runs) == 1 or all(run.kept for run in own):
     rundir.write(folder / "summary.json", summaries.to_json(summary).encode())
-  if len(one := summaries.pooled(runs)) == 1 and out is not None and all(run.kept for run in own):
+  if len(one) == 1 and out is not None and all(run.kept for run in own):
     keep(one[0], folder)
   drawn = draw(summary, sources, folder / "figures")
   rundir.write(folder / "report.md", document.markdown(summary, runs, sources, drawn).encode())
   rundir.write(folder / "report.html", document.html(summary, runs, sources, drawn).encode())
   return folder / "report.html"
+
+
+def _check_free(folder: Path, runs: Sequence[summaries.Run]) -> None:
+  """Raises UsageError where a report would write over a run, or over kept results that it does not have."""
+  if (folder / "arms").is_dir():
+    raise UsageError(f"{folder} is a run of its own; name another --out=")
+  if rundir.is_kept(folder):
+    held = {(arm, seed) for arm, table in results.read_results(folder / "results.csv").items() for by_seed in table.values() for seed in by_seed}
+    here = {(arm, seed) for run in runs[:1] for arm, table in run.values.items() for by_seed in table.values() for seed in by_seed}
+    lost = sorted({arm for arm, _ in held - here} if len(runs) == 1 else {arm for arm, _ in held})
+    if lost:
+      raise UsageError(f"{folder} keeps results that would be lost ({', '.join(lost)}); name it as one of the directories too, or another --out=")
 
 
 def keep(run: summaries.Run, folder: Path) -> None:
