@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from games import jit
 
-from gan_jax import core
+from gan_jax import core, transforms, views
 from gan_jax.lab import config, patches, resolve, schema
 from gan_jax.lab.errors import UsageError
 
@@ -67,8 +67,12 @@ def base() -> dict:
 
 def built(arms: dict, names: tuple[str, ...]) -> resolve.Experiment:
   """As `--arms=a+b` builds it: composed, checked, traced; UsageError where it is refused."""
-  whole = patches.select(arms, "+".join(names))
-  return resolve.build(config.as_config(schema.check(patches.patched(base(), whole["+".join(names)]))))
+  whole = "+".join(names)
+  chosen = patches.select(arms, whole)
+  values = config._for_arm({name: arms[name] for name in names}, chosen[whole], base(), schema.check)
+  parts = {whole: {name: arms[name] for name in names}}
+  resolved = config.Resolved("", None, "", config.as_config(base()), {whole: config.as_config(values)}, chosen, "", parts=parts)
+  return resolve.build_all(resolved)[whole]
 
 
 def traced(arms: dict, names: tuple[str, ...]) -> resolve.Experiment | None:
@@ -77,6 +81,7 @@ def traced(arms: dict, names: tuple[str, ...]) -> resolve.Experiment | None:
     experiment = built(arms, names)
   except UsageError as error:
     assert "\n" not in str(error) and len(str(error)) < 300, error
+    assert sum(f'"{name}"' in str(error) for name in names) >= 2, f"{names} are refused without a word of which: {error}"
     assert ".py:" not in str(error), f"{'+'.join(names)}: not a refusal but an accident: {error}"
     return None
   step = core.build(experiment.game).step
@@ -141,10 +146,12 @@ def test_a_sensible_set(arms):
     (("veegan", "r1"), "game \"veegan\" takes no discriminator_terms"),
     (("mgan", "ali"), '"mgan" and "ali" both set game'),
     (("pacgan2", "pacgan4"), '"pacgan2" and "pacgan4" both set view.pack.size'),
-    (("pacgan2", "self_conditioned"), "no packs"),
-    (("unrolled5", "self_conditioned"), "put self_conditioned etc. before that one"),
-    (("unrolled5", "wgan_clip"), "put clip_weights etc. before that one"),
-    (("wgan_gp", "consensus"), "use n_critic 1"),
+    (("pacgan2", "self_conditioned"), 'arms "pacgan2" and "self_conditioned" do not go together: '),
+    (("self_conditioned", "r1", "pacgan2"), 'arms "self_conditioned" and "pacgan2" do not go together: '),
+    (("historical_averaging", "competitive"), "give the generator plain sgd"),
+    (("wgan_gp", "consensus"), 'arms "wgan_gp" and "consensus" do not go together: '),
+    (("mmd", "truncation", "rejection_sampling"), 'arms "mmd" and "rejection_sampling" do not go together: '),
+    (("infogan", "pacgan2"), 'arms "infogan" and "pacgan2" do not go together: '),
     (("minibatch_stddev", "minibatch_discrimination"), "both set discriminator.across"),
     (("infogan", "deligan"), "both set prior"),
   ],
@@ -154,6 +161,29 @@ def test_nonsense_is_refused_in_one_line(arms, names, says):
   with pytest.raises(UsageError) as refusal:
     built(arms, names)  # before anything is compiled
   assert says in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+  "names",
+  [
+    ("truncation", "rejection_sampling"), ("historical_averaging", "extragradient"), ("self_conditioned", "rejection_sampling"),
+    ("unrolled5", "wgan_clip"), ("unrolled5", "self_conditioned"), ("instance_noise", "pacgan2"),
+  ],
+  ids="+".join,
+)  # fmt: skip
+def test_the_order_in_which_arms_are_named_does_not_matter(arms, names):
+  """Also where one of them has no settings of its own, and so a shorter key than the other."""
+  one, two = (patches.patched(base(), patches.select(arms, "+".join(order))["+".join(order)]) for order in (names, names[::-1]))
+  assert repr(one["transforms"]) == repr(two["transforms"]) and repr(one["view"]) == repr(two["view"])
+  assert traced(arms, names) is not None
+
+
+def test_the_order_of_transforms_and_views_is_known_of_all_of_them():
+  assert {*schema.TRANSFORMS} - {""} == {*transforms.__all__} and {*schema.VIEWS} - {""} < {*views.__all__}  # images otherwise
+  section = {"transforms.my_lab:own": {}, "transforms.unroll.steps": 2, "transforms.lookahead": {}}
+  assert list(patches.patched(base(), section)["transforms"]) == ["lookahead", "my_lab:own", "unroll"]
+  given = {"transforms": {"unroll": {"steps": 2}, "lookahead": {}}}  # a section as it stands is a choice
+  assert list(patches.patched(base(), given)["transforms"]) == ["unroll", "lookahead"]
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 4), pytest.param(4, 200, marks=pytest.mark.slow)])

@@ -272,7 +272,7 @@ ARMS = [
   ("--arms=hinge+hinge", ("twice",)),
   ("--arms=hinge+wasserstein", ('"hinge" and "wasserstein"', "objective.name")),
   ("--arms=hinge+veegan", ('"hinge" and "veegan"', "objective")),
-  ("--arms=pacgan2+veegan", ('arm "pacgan2+veegan": game "veegan" takes no view',)),
+  ("--arms=pacgan2+veegan", ('arms "pacgan2" and "veegan" do not go together: game "veegan" takes no view',)),
 ]
 
 

@@ -11,14 +11,14 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from gan_jax.lab import schema
 from gan_jax.lab.errors import GanJaxError, UsageError, blame, nearest, show
-from gan_jax.lab.patches import Patch, flat, lookup, override, patched, patches_of, same, select
+from gan_jax.lab.patches import Patch, culprits, flat, lookup, override, patched, patches_of, said_of, same, select
 from gan_jax.lab.schema import Plain, plain
 
 
@@ -33,6 +33,7 @@ class Resolved(NamedTuple):
   patches: dict[str, Patch]
   path: str
   overrides: tuple[str, ...] = ()
+  parts: Mapping[str, Mapping[str, Patch]] = {}  # of a composed arm: the arms that it is made of
 
 
 def load(path_with_arg: str, overrides: Sequence[str] = (), arms: str | None = None) -> Resolved:
@@ -53,14 +54,15 @@ def load(path_with_arg: str, overrides: Sequence[str] = (), arms: str | None = N
     override(read, patches, text)
   base = schema.check(read)
   selected = select(patches, arms)
+  parts = {name: {part: patches[part] for part in ([name] if name in patches else name.split("+"))} for name in selected}
   full = {}
   for name, patch in selected.items():
-    full[name] = _for_arm(name, patch, base, schema.check)
+    full[name] = _for_arm(parts[name], patch, base, schema.check)
   _warn_of_arms_that_decide(overrides, base, full)
   from gan_jax.lab import resolve  # imports JAX: only now, when the cheap checks have passed
 
   for name, patch in selected.items():
-    _for_arm(name, patch, base, resolve.check)
+    _for_arm(parts[name], patch, base, resolve.check)
   lines = (docstring or "").strip().splitlines()
   return Resolved(
     experiment=os.path.splitext(os.path.basename(path))[0],
@@ -71,6 +73,7 @@ def load(path_with_arg: str, overrides: Sequence[str] = (), arms: str | None = N
     patches=selected,
     path=path,
     overrides=tuple(overrides),
+    parts=parts,
   )
 
 
@@ -129,8 +132,8 @@ def _opened(key: str, values: Mapping[str, Plain]) -> bool:
   return any(other.startswith(key + ".") for other in values)
 
 
-def _for_arm(name: str, patch: Patch, base: dict[str, Plain], check: Any) -> Any:
-  """`check` on the arm's config. The error names the arm unless the base has the same."""
+def _for_arm(parts: Mapping[str, Patch], patch: Patch, base: dict[str, Plain], check: Any) -> Any:
+  """`check` on the arm's config. The error names the arm, or those of its parts that do not go together, unless the base has the same."""
   try:
     return check(patched(base, patch))
   except UsageError as error:
@@ -139,7 +142,28 @@ def _for_arm(name: str, patch: Patch, base: dict[str, Plain], check: Any) -> Any
     except UsageError as own:
       if str(own) == str(error):
         raise
-    raise UsageError(f'arm "{name}": {error}') from error
+    names, problem = blamed(parts, base, check, error)
+    raise UsageError(said_of(names, problem)) from error
+
+
+Check = Callable[[Any], Any]
+
+
+def blamed(parts: Mapping[str, Patch], base: Mapping[str, Plain], check: Check, error: GanJaxError) -> tuple[tuple[str, ...], GanJaxError]:
+  """Which of an arm's parts `check` refuses, and what it says of these alone."""
+  said = error
+
+  def fails(patch: Patch) -> bool:
+    nonlocal said
+    try:
+      check(schema.check(patched(base, patch)))
+    except GanJaxError as problem:
+      said = problem
+      return True
+    return False
+
+  names = culprits(parts, fails)
+  return names, said if len(names) < len(parts) else error
 
 
 # The file

@@ -6,8 +6,9 @@ a section, `{"prior": None}` removes one.
 
 import ast
 import copy
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gan_jax.lab import schema
@@ -39,11 +40,32 @@ def put(config: dict[str, Plain], key: str, value: Plain) -> None:
 
 
 def patched(base: Mapping[str, Plain], patch: Patch) -> dict[str, Plain]:
-  """`base` with a patch applied. Whole sections go first: `{"game.n_critic": 5, "game": {...}}` has one meaning."""
+  """`base` with a patch applied. Whole sections go first: `{"game.n_critic": 5, "game": {...}}` has one meaning.
+
+  Where a patch adds to the transforms or views, these come in the order of `schema.ORDER`, so `a+b` is `b+a`.
+  """
   out: Any = plain(dict(base))  # a copy in which no two sections are one object
   for key in sorted(patch, key=lambda key: key.count(".")):
     put(out, key, patch[key])
+  for slot, order in schema.ORDER.items():
+    if any(key.startswith(slot + ".") for key in patch) and isinstance(out.get(slot), dict):
+      out[slot] = dict(sorted(out[slot].items(), key=lambda entry: order.index(entry[0] if entry[0] in order else "")))
   return out
+
+
+def culprits(patches: Mapping[str, Patch], fails: Callable[[Patch], bool]) -> tuple[str, ...]:
+  """Of arms whose composition fails the fewest that do: one, or two, or else all of them."""
+  for size in (1, 2):
+    for names in itertools.combinations(patches, size) if size < len(patches) else ():
+      if fails(compose({name: patches[name] for name in names})):
+        return names
+  return tuple(patches)
+
+
+def said_of(names: Sequence[str], problem: object) -> str:
+  """What is wrong with an arm, or with arms that do not go together."""
+  shown = [f'"{name}"' for name in names]
+  return f"arm {shown[0]}: {problem}" if len(shown) == 1 else f"arms {', '.join(shown[:-1])} and {shown[-1]} do not go together: {problem}"
 
 
 def select(patches: Mapping[str, Patch], arms: str | None) -> dict[str, Patch]:

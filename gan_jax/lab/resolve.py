@@ -20,9 +20,10 @@ from gan_jax import metrics as measures
 from gan_jax.data.base import Data, DataFormatError
 from gan_jax.lab import lookup
 from gan_jax.lab.cache import ArrayCache
-from gan_jax.lab.config import Resolved, as_dict, from_json
+from gan_jax.lab.config import Resolved, as_config, as_dict, blamed, from_json
 from gan_jax.lab.errors import DataError, GanJaxError, UsageError, blame, nearest
 from gan_jax.lab.lookup import Call
+from gan_jax.lab.patches import said_of
 from gan_jax.lab.schema import OPEN, Plain
 from gan_jax.metrics.base import Metric
 from gan_jax.metrics.monitor import NUM_BINS
@@ -143,7 +144,9 @@ def build_all(resolved: Resolved) -> dict[str, Experiment]:
     try:
       experiments[name] = build(config)
     except GanJaxError as error:
-      raise type(error)(f'arm "{name}": {error}') from error
+      parts = resolved.parts.get(name, {name: resolved.patches[name]})
+      names, problem = blamed(parts, as_dict(resolved.base), lambda values: build(as_config(values)), error)
+      raise type(error)(said_of(names, problem)) from error
   return experiments
 
 

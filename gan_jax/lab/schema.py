@@ -116,6 +116,14 @@ OPEN = (
   "view",
   "transforms",
 )  # {key: {"name"?: function, **its settings}}
+# The order in which a game is changed, whatever order arms are named in: what changes the examples first, then what changes a player's state or
+# optimizer, then what looks ahead by it, then what merges turns. Functions of one's own come before those that look ahead.
+TRANSFORMS = (
+  "ridge_leverage", "self_conditioned", "truncation", "rejection_sampling", "clip_weights", "historical_averaging", "lookahead", "", "unroll",
+  "consensus", "symplectic", "competitive", "extragradient", "simultaneous", "repeat", "shared_noise", "gradient_norms", "skip_not_finite",
+)  # fmt: skip
+VIEWS = ("diff_augment", "ada", "", "diffusion", "instance_noise", "pack")  # of an image, then of its values, then of several
+ORDER = {"transforms": TRANSFORMS, "view": VIEWS}
 KEYS = (*SETTINGS, *(key for key in DEFAULTS if key not in SETTINGS))
 SHARED = ("question", "seeds", "evaluation", "arms")  # the same for every arm, or arms could not be compared
 
