@@ -140,7 +140,7 @@ def build(game: Game) -> Algorithm:
   num_slices = slices_per_round(game)
 
   def init(key: Array, batch: Batch) -> GanState:
-    first = _cut(batch, num_slices)[0]
+    first = _cut(check_batch(batch), num_slices)[0]
     keys = dict(zip(sorted(game.players), jax.random.split(key, len(game.players)), strict=True))
     pairs = {name: player.init(keys[name], first) for name, player in game.players.items()}
     params = {name: pair[0] for name, pair in pairs.items()}
@@ -155,8 +155,9 @@ def build(game: Game) -> Algorithm:
     )
 
   def step(state: GanState, batch: Batch, key: Array) -> tuple[GanState, Metrics]:
+    _check_axis(game.axis_name)
     key = jax.random.fold_in(key, state.step)
-    slices = _cut(batch, num_slices)
+    slices = _cut(check_batch(batch), num_slices)
     metrics: dict[str, Array] = {}
     for turn, (names, visit) in enumerate(zip(game.turns, visits, strict=True)):
       turn_key = jax.random.fold_in(key, game.noise(turn, visit))
@@ -260,9 +261,34 @@ def gather(x: Array, axis_name: str | None) -> Array:
   return x if axis_name is None else lax.all_gather(x, axis_name, tiled=True)
 
 
+def own_key(key: Array, axis_name: str | None) -> Array:
+  """A key that every device has for itself."""
+  return key if axis_name is None else jax.random.fold_in(key, lax.axis_index(axis_name))
+
+
 def own_rows(x: Array, n: int, axis_name: str | None) -> Array:
   """The inverse of `gather`: this device's `n` rows."""
   return x if axis_name is None else lax.dynamic_slice_in_dim(x, lax.axis_index(axis_name) * n, n)
+
+
+def check_batch(batch: Batch) -> Batch:
+  """The batch. Raises ValueError if it is none, or holds whole numbers in place of examples."""
+  if not isinstance(batch, Mapping) or "image" not in batch:
+    what = f"has the keys {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else f"is of type {type(batch).__name__}"
+    raise ValueError(f'a batch is {{"image": [B, ...]}}, and "condition" where players are told one; this {what}')
+  for leaf in jax.tree.leaves(batch["image"]):
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+      raise ValueError(f'batch["image"] is of {jnp.result_type(leaf)}; examples are floats in the range of the generator, as bytes / 127.5 - 1')
+  return batch
+
+
+def _check_axis(axis_name: str | None) -> None:
+  if axis_name is not None:
+    try:
+      lax.axis_size(axis_name)
+    except NameError as error:
+      remedy = f'call it under pmap or vmap with axis_name="{axis_name}", or make the game without axis_name'
+      raise ValueError(f'the game spreads its batches over the axis "{axis_name}", and this step is not under it; {remedy}') from error
 
 
 def _visits(turns: Turns) -> list[int]:

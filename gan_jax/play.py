@@ -14,6 +14,7 @@ from jax import Array
 from gan_jax.calls import (
   Calls,
   Prior,
+  check_kind,
   check_optimizers,
   flat_features,
   flat_logits,
@@ -24,10 +25,13 @@ from gan_jax.calls import (
   judge_of,
   on_axis,
   sampler,
+  warn_of_own_batches,
 )
 from gan_jax.core import Aux, Batch, Game, GanState, Player, PyTree, draw, gather, mean_over, with_entry
 
 _COIN = 2**31 - 1  # no view has so many parts
+# Names of metrics that every player logs, or D: a term of such a name would hide them.
+RESERVED = ("loss", "adversarial", "gradient_norm", "real_logits", "fake_logits", "accuracy")
 
 
 class Look(NamedTuple):
@@ -178,8 +182,10 @@ def gan(
   """The game of a generator and a discriminator.
 
   Args:
-    generator: linen module, `z [B, Z] (, condition) -> [B, ...]`.
-    discriminator: linen module, `x [B, ...] (, condition) -> logits [B] or [B, 1]`.
+    generator: linen module, `(z [B, Z] (, condition), *, train) -> [B, ...]`, examples like the batch's.
+    discriminator: linen module, `(x [B, ...] (, condition), *, train) -> logits [B] or [B, 1]`. `train` is False at evaluation. A module of one's own
+      that has BatchNorm needs a field `axis_name: str | None = None`, handed to it, to be the same on many devices; its dropout draws from the
+      stream "dropout".
     objective: the adversarial pair, e.g. `objectives.non_saturating()`.
     prior: where latents come from, e.g. `priors.normal(64)`.
     optimizers: `{"generator": ..., "discriminator": ...}`, optax transformations.
@@ -189,28 +195,41 @@ def gan(
     ema_decay: keep an exponential moving average of G's parameters, `ema <- decay * ema + (1 - decay) * params`.
     axis_name: the mapped axis that the global batch is spread over (pmap, `vmap(axis_name=)`).
 
+  A batch is `{"image": [B, ...]}` of floats and, where the players are told something, `"condition": [B, ...]`; it has no other key.
+
   Raises:
-    ValueError: no objective, an optimiser is missing or for nobody, n_critic < 1, a term that is no number, or a batch does not divide into packs.
+    ValueError: what is no module, objective, prior or view; an optimiser that is missing or for nobody, n_critic < 1, a term that is no number or has
+      the name of a metric; and at `init` or `step`, a batch of another kind, or that does not divide into packs.
   """
   check_optimizers(optimizers, ("generator", "discriminator"))
-  if not isinstance(objective, Objective):
-    raise ValueError(f"objective is {objective!r}; needs an Objective, as objectives.hinge() gives one")
-  if n_critic < 1:
-    raise ValueError(f"n_critic is {n_critic}; a discriminator needs at least 1 turn a round")
+  check_kind("objective", objective, Objective, "objectives.hinge()")
+  check_kind("view", view, View, "views.pack(2)")
+  if not isinstance(n_critic, int) or n_critic < 1:
+    raise ValueError(f"n_critic is {n_critic}; a discriminator needs a whole number of turns a round, at least 1")
+  for named in (discriminator_terms, generator_terms):
+    if not isinstance(named or {}, Mapping):
+      raise ValueError(f"terms have names: {{'r1': penalties.r1(0.1)}}, and these are a {type(named).__name__}")
+    for name in (name for name in named or {} if name in RESERVED):
+      raise ValueError(f'a term called "{name}" would hide the metric of that name; call it something else')
   generator, discriminator = on_axis(in_front(generator, prior), axis_name), on_axis(discriminator, axis_name)
   terms = {"generator": dict(generator_terms or {}), "discriminator": dict(discriminator_terms or {})}
   adversarial = {"generator": objective.generator, "discriminator": objective.discriminator}
 
   def set_up(state: GanState, batch: Batch, key: Array) -> tuple[Play, dict[str, Calls]]:
     latent_key, real_key, fake_key, term_key = jax.random.split(key, 4)
-    calls = {"generator": Calls(generator, "generator", state), "discriminator": Calls(discriminator, "discriminator", state)}
+    noise_key = jax.random.fold_in(key, 5)
+    modules = {"generator": generator, "discriminator": discriminator}
+    calls = {name: Calls(module, name, state, key=noise_key, axis_name=axis_name) for name, module in modules.items()}
     condition = batch.get("condition")
     generate = lambda z: calls["generator"](z, *given(condition))
     latent = draw(prior.sample, latent_key, len(batch["image"]), axis_name)
     memory = state.model_state["discriminator"].get("view", ())
     look = Look(real_key, state.step, axis_name, jax.random.fold_in(key, 4), memory)
     real = view.apply(batch["image"], look)
-    fake = view.apply(generate(latent), look._replace(key=fake_key))
+    made = generate(latent)
+    if jnp.shape(made)[1:] != batch["image"].shape[1:]:
+      raise ValueError(f"the generator makes examples of shape {jnp.shape(made)[1:]}, the batch's are {batch['image'].shape[1:]}")
+    fake = view.apply(made, look._replace(key=fake_key))
     conditions: tuple[Array, ...] = () if condition is None else (view_condition(condition, view),)
     if view.context is not None:
       conditions += (view.context(len(batch["image"]), look),)
@@ -245,6 +264,8 @@ def gan(
 
   def init_of(name: str) -> Callable[[Array, Batch], tuple[PyTree, PyTree]]:
     def init(key: Array, batch: Batch) -> tuple[PyTree, PyTree]:
+      for other in (other for other in batch if other not in ("image", "condition")):
+        raise ValueError(f'the batch has "{other}", at which nobody looks: what players are told is called "condition"')
       told: tuple[Array, ...] = ()
       if name == "generator":
         inputs = prior.sample(key, len(batch["image"]))
@@ -257,6 +278,7 @@ def gan(
         told = () if view.context is None else (view.context(len(batch["image"]), look),)
       module = {"generator": generator, "discriminator": discriminator}[name]
       params, network_state = init_network(module, key, inputs, *given(condition), *told)
+      warn_of_own_batches(module, network_state, axis_name)
       memory = {n: term.init() for n, term in terms[name].items() if isinstance(term, StatefulTerm)}
       model_state = {"network": network_state, "memory": memory}
       if name == "discriminator" and view.init is not None:
@@ -278,6 +300,9 @@ def gan(
 
 def add_terms(value: Array, terms: Mapping[str, Term | StatefulTerm], play: Play, memory: Mapping[str, PyTree]) -> tuple[Array, dict, dict]:
   """`value` plus every term, each with a key of its own; the memories they leave, and each term's value by name."""
+  if value is None or jnp.shape(value):
+    what = "nothing" if value is None else f"an array of shape {jnp.shape(value)}"
+    raise ValueError(f"an objective gives each player a number, a mean over the batch, and this one gives {what}")
   memory, metrics = dict(memory), {"adversarial": value}
   for number, (name, term) in enumerate(terms.items()):
     own = play._replace(key=jax.random.fold_in(play.key, number))

@@ -81,7 +81,7 @@ def _pairs(
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
       latent_key, noise_key = jax.random.split(key)
-      calls = {n: Calls(modules[n], n, state) for n in names}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in names}
       real = batch["image"]
       latent = draw(prior.sample, latent_key, len(real), axis_name)
       code, width = calls["encoder"](real), latent.shape[1]

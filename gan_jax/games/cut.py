@@ -86,7 +86,7 @@ def cut(
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
       a, b = sides(batch, "cut")
-      calls = {n: Calls(modules[n], n, state) for n in PLAYERS}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in PLAYERS}
       latent_key, place_key = jax.random.split(key)
       latents = [draw(prior.sample, jax.random.fold_in(latent_key, number), len(a), axis_name) for number in range(2)]
       translate = lambda number, image: calls["generator"](latents[number], image)

@@ -49,7 +49,7 @@ def cyclegan(
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
       a, b = sides(batch, "cyclegan")
-      calls = {n: Calls(modules[n], n, state) for n in PLAYERS}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in PLAYERS}
       latents = [draw(prior.sample, jax.random.fold_in(key, number), len(a), axis_name) for number in range(6)]
       forth = lambda number, image: calls["generator"](latents[number], image)
       back = lambda number, image: calls["inverse"](latents[number], image)

@@ -44,7 +44,7 @@ def d2gan(
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
       latent_key, real_key, fake_key = jax.random.split(key, 3)
-      calls = {n: Calls(modules[n], n, state) for n in names}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in names}
       latent = draw(prior.sample, latent_key, len(batch["image"]), axis_name)
       real = view.apply(batch["image"], Look(real_key, state.step, axis_name))
       fake = view.apply(calls["generator"](latent), Look(fake_key, state.step, axis_name))

@@ -53,7 +53,7 @@ def madgan(
   def loss_of(name: str):
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
-      calls = {n: Calls(modules[n], n, state) for n in names}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in names}
       latent, maker = draw(mixture.sample, key, len(batch["image"]), axis_name)
       real, fake = (calls["discriminator"](x) for x in (batch["image"], calls["generator"]((latent, maker))))
       if fake.shape[1:] != (1 + num_generators,):

@@ -48,7 +48,7 @@ def mode_regularized(
   def loss_of(name: str):
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
-      calls = {n: Calls(modules[n], n, state) for n in names}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in names}
       real = batch["image"]
       fake = calls["generator"](draw(prior.sample, key, len(real), axis_name))
       back = calls["generator"](calls["encoder"](real))
@@ -104,7 +104,7 @@ def mdgan(
   def loss_of(name: str, part: str):
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
-      calls = {n: Calls(modules[n], n, state) for n in names}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in names}
       real = batch["image"]
       if part == "generator.diffusion":
         logits = flat_logits(calls["second_discriminator"](calls["generator"](draw(prior.sample, key, len(real), axis_name))))

@@ -70,7 +70,7 @@ def presgan(
   def play(state: GanState, batch: Batch, key: Array) -> tuple[Array, Array, Array, Array, dict[str, Calls]]:
     latent_key, real_key, fake_key = jax.random.split(key, 3)
     network, sigma = _parts(state)
-    calls = {n: Calls(modules[n], n, network) for n in names}
+    calls = {n: Calls(modules[n], n, network, key=key, axis_name=axis_name) for n in names}
     real = batch["image"]
     noise = lambda key: draw(lambda key, n: jax.random.normal(key, (n, *real.shape[1:])), key, len(real), axis_name)
     latent = draw(prior.sample, latent_key, len(real), axis_name)

@@ -44,7 +44,7 @@ def veegan(
   def loss_of(name: str):
     def loss(params: PyTree, state: GanState, batch: Batch, key: Array) -> tuple[Array, Aux]:
       state = with_entry(state, name, params=params)
-      calls = {n: Calls(modules[n], n, state) for n in names}
+      calls = {n: Calls(modules[n], n, state, key=key, axis_name=axis_name) for n in names}
       real = batch["image"]
       latent = draw(prior.sample, key, len(real), axis_name)
       fake = calls["generator"](latent)
