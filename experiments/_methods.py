@@ -242,6 +242,7 @@ def methods(
     "truncation": transform("truncation", threshold=1.0),
     # games with further players
     "veegan": game("veegan", encoder=latent, player="reconstructor"),
+    "veegan_distance": game("veegan", encoder=latent, player="reconstructor", reconstructor_follows="distance"),
     "ali": game("ali", encoder=2 * latent),
     "bigan": game("bigan", encoder=latent),
     "mode_regularized": game("mode_regularized", encoder=latent),

@@ -73,6 +73,21 @@ def test_veegan_by_hand(veegan):
   assert loss(game, state, "discriminator")[0] == pytest.approx(softplus(-5) + softplus(5), rel=1e-6)
 
 
+def test_veegans_reconstructor_may_follow_the_distance_alone(veegan):
+  """As in the paper's algorithm 1: then D has no say in it, whatever it thinks of real pairs."""
+  _, state = veegan
+  make = lambda follows: games.veegan(
+    Affine(2), Affine(), Affine(3), prior=fixed_prior(Z), optimizers=sgd("reconstructor"), weight=2.0, reconstructor_follows=follows
+  )
+  game = make("distance")
+  distance = np.square(affine(state, "reconstructor", affine(state, "generator", Z)) - Z).sum(axis=1).mean()
+  assert loss(game, state, "reconstructor")[0] == pytest.approx(2 * distance, rel=1e-5)
+  for name in ("generator", "discriminator"):
+    assert loss(game, state, name)[0] == loss(make("both"), state, name)[0]
+  with pytest.raises(ValueError, match='it may be "both" or "distance"'):
+    make("neither")
+
+
 def test_veegan_moves_generator_and_reconstructor_together_after_the_discriminator(veegan):
   game, state = veegan
   assert game.turns == (("discriminator",), ("generator", "reconstructor"))

@@ -41,6 +41,14 @@ def test_every_listed_method_is_on_exactly_one_card():
     assert len(found) == 1, f"{entry.slot} {entry.name}: {found or 'no card names it'}"
 
 
+def test_every_card_is_of_a_method_that_is_listed():
+  lines = [line.split() for line in catalogue.text("methods").splitlines() if line.startswith("  ")]
+  listed = {name for name, *words in lines if len(words) >= 4}
+  for stem, card in CARDS.items():
+    assert stem in listed or {name.rpartition(".")[2] for name in card.names} & listed, stem
+  assert {"virtual_batch", "minibatch_discrimination", "spectral_norm", "ttur", "infogan", "deligan", "extra_adam"} <= listed
+
+
 @pytest.mark.parametrize("stem", CARDS)
 def test_a_card_has_its_sections_in_order_and_names_what_there_is(stem):
   card = CARDS[stem]

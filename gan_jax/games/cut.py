@@ -59,7 +59,9 @@ def cut(
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Park et al., 2020 (arXiv:2007.15651), eq. 4 with least squares: G makes images b of the other set's images a (the condition).
+  """CUT: unpaired translation in one direction. What a patch becomes must be told from what the other patches of the image become.
+
+  Park et al., 2020 (arXiv:2007.15651), eq. 4 with least squares: G makes images b of the other set's images a (the condition).
 
   discriminator:     (E (D(b) - 1)^2 + E D(G(a))^2) / 2
   generator, heads:  E (D(G(a)) - 1)^2 + weight N(a) (+ identity_weight N(b)), N(x) the mean over layers l of

@@ -25,7 +25,9 @@ def cyclegan(
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Zhu et al., 2017 (arXiv:1703.10593), eq. 3 with least squares: G makes images b of the other set's images a (the condition), F the way back.
+  """CycleGAN: translation between two sets of images of which no two belong together, by going there and back.
+
+  Zhu et al., 2017 (arXiv:1703.10593), eq. 3 with least squares: G makes images b of the other set's images a (the condition), F the way back.
 
   discriminator:         (E (D_B(b) - 1)^2 + E D_B(G(a))^2) / 2
   second_discriminator:  (E (D_A(a) - 1)^2 + E D_A(F(b))^2) / 2

@@ -26,7 +26,9 @@ def d2gan(
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Nguyen et al., 2017 (arXiv:1709.03831), eq. 1, with positive scores p_i = softplus(D_i) of two discriminators of one architecture.
+  """D2GAN: two discriminators, one that rewards real samples and one that rewards fakes.
+
+  Nguyen et al., 2017 (arXiv:1709.03831), eq. 1, with positive scores p_i = softplus(D_i) of two discriminators of one architecture.
 
   discriminator:        -alpha E log p_1(x) + E p_1(x')      (likes real; its optimum weighs KL(data | model))
   second_discriminator:  E p_2(x) - beta E log p_2(x')       (likes fake; its optimum weighs KL(model | data))

@@ -24,7 +24,9 @@ def gman(
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Durugkar et al., 2017 (arXiv:1611.01673), section 3 and 4. With V_i = -E s(-D_i(x)) - E s(D_i(G(z))), s = softplus:
+  """GMAN: one generator against several discriminators, the hardest of them counting most.
+
+  Durugkar et al., 2017 (arXiv:1611.01673), section 3 and 4. With V_i = -E s(-D_i(x)) - E s(D_i(G(z))), s = softplus:
 
   discriminator i:  -V_i
   generator:         F = sum_i w_i V_i,  w = softmax(sharpness * V)

@@ -26,7 +26,9 @@ def madgan(
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Ghosh et al., 2018 (arXiv:1704.02906), eq. 1-2. D is one softmax p over 1 + k classes: real, and made by generator 1, ..., k.
+  """MAD-GAN: several generators, kept apart by one discriminator that must say which of them made a sample.
+
+  Ghosh et al., 2018 (arXiv:1704.02906), eq. 1-2. D is one softmax p over 1 + k classes: real, and made by generator 1, ..., k.
 
   discriminator:  -E log p_real(x) - sum_i E log p_i(G_i(z))
   generator i:     E log(1 - p_real(G_i(z)))      ("minimax", as published; "non_saturating" is -E log p_real(G_i(z)))

@@ -24,7 +24,9 @@ def mgan(
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Hoang et al., 2018 (ICLR), eq. 2. D has 1 + num_generators outputs: the logit, and a classifier head on the same trunk.
+  """MGAN: several generators, kept apart by a classifier that must tell which of them made a sample.
+
+  Hoang et al., 2018 (ICLR), eq. 2. D has 1 + num_generators outputs: the logit, and a classifier head on the same trunk.
 
   discriminator:  E s(-D(x)) + E s(D(x')) + E CE(C(x'), k)
   generator:      E s(-D(x')) + beta * E CE(C(x'), k),   x' = G_k(z)

@@ -33,7 +33,9 @@ def presgan(
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Dieng et al., 2019 (arXiv:1910.04302). x~ = G(z) + s * e, e ~ N(0, I), and data with noise of the same size, x + s * e'. G learns s as well.
+  """PresGAN: noise of a learned size on samples and data gives G's distribution a density, and its entropy a gradient to climb.
+
+  Dieng et al., 2019 (arXiv:1910.04302). x~ = G(z) + s * e, e ~ N(0, I), and data with noise of the same size, x + s * e'. G learns s as well.
 
   discriminator:  E s(-D(x + s e')) + E s(D(x~))
   generator:      E s(-D(x~)) - weight * H(x~),   grad H = E c . grad x~,   c = (x~ - E[G(z) | x~]) / s^2, held constant

@@ -1,6 +1,7 @@
 """VEEGAN: a reconstructor maps samples back to latents; a generator that drops a mode leaves the reconstructor's output unlike the prior."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -21,10 +22,13 @@ def veegan(
   prior: Prior,
   optimizers: Mapping[str, optax.GradientTransformation],
   weight: float = 1.0,
+  reconstructor_follows: Literal["both", "distance"] = "both",
   ema_decay: float | None = None,
   axis_name: str | None = None,
 ) -> Game:
-  """Srivastava et al., 2017 (arXiv:1705.07761), algorithm 1. D judges pairs (sample, latent), with s = softplus:
+  """VEEGAN: a reconstructor maps samples back to latents; a generator that drops a mode leaves the reconstructor's output unlike the prior.
+
+  Srivastava et al., 2017 (arXiv:1705.07761), algorithm 1. D judges pairs (sample, latent), with s = softplus:
 
   discriminator:  E s(-D(x, R(x))) + E s(D(G(z), z))
   generator:     -E D(G(z), z) + weight * E |R(G(z)) - z|^2
@@ -35,7 +39,13 @@ def veegan(
   Args:
     discriminator: called with `(x [B, ...], z [B, Z])`, gives logits `[B]`.
     reconstructor: `x [B, ...] -> [B, Z]`.
+    reconstructor_follows: "both" terms above, as the authors' code has it; or the "distance" alone, as the line for R in the paper's algorithm 1.
+
+  Raises:
+    ValueError: something else for R to follow, or an optimiser missing or for nobody.
   """
+  if reconstructor_follows not in ("both", "distance"):
+    raise ValueError(f'reconstructor_follows is "{reconstructor_follows}"; it may be "both" or "distance"')
   names = ("generator", "discriminator", "reconstructor")
   check_optimizers(optimizers, names)
   prior = untrained(prior, "veegan")
@@ -54,7 +64,7 @@ def veegan(
       values = {
         "discriminator": jax.nn.softplus(-real_logits).mean() + jax.nn.softplus(fake_logits).mean(),
         "generator": -fake_logits.mean() + weight * distance,
-        "reconstructor": real_logits.mean() + weight * distance,
+        "reconstructor": weight * distance + (real_logits.mean() if reconstructor_follows == "both" else 0.0),
       }
       logs = {"discriminator": health(real_logits, fake_logits), "generator": {}, "reconstructor": {"distance": distance}}
       return values[name], Aux({"network": calls[name].new_state()}, logs[name])

@@ -20,6 +20,11 @@ class Card(NamedTuple):
   text: str
   bibtex: str
 
+  @property
+  def summary(self) -> str:
+    """What the method is, in a sentence."""
+    return next(line for line in self.text.splitlines()[1:] if line)
+
 
 def cards() -> Mapping[str, Card]:
   """Every card, by its file's name.

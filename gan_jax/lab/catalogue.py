@@ -64,7 +64,18 @@ def text(kind: str) -> str:
       lines += [*([""] if lines else []), f"{entry.slot}:"]
     slot = entry.slot
     lines.append(f"  {entry.name:<{width}}  {entry.sentence}".rstrip())
+  lines += _methods_of_cards({entry.name for entry in found}) if kind == "methods" else []
   return "\n".join(lines) or f"no {kind} here"
+
+
+def _methods_of_cards(listed: set[str]) -> list[str]:
+  """Methods that are layers, settings, or several of the functions at once: known by their cards, where these are installed."""
+  from gan_jax.lab import cards
+
+  more = [card for card in cards.cards().values() if card.stem not in listed] if os.path.isdir(cards.FOLDER) else []
+  width = max((len(card.stem) for card in more), default=0)
+  heading = "layers, settings, and sets of the above (docs/methods has a card of every method):"
+  return [*([""] if more else []), *([heading] if more else []), *(f"  {card.stem:<{width}}  {card.summary}" for card in more)]
 
 
 def _public(module: str) -> dict[str, str]:
