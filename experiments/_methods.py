@@ -131,6 +131,7 @@ def methods(
   latent: int,
   batch: int,
   network: Patch | None = None,
+  discriminator: Patch | None = None,
   num_generators: int = 4,
   r1: float = 0.1,
   wgan_gp: float = 0.1,
@@ -140,7 +141,8 @@ def methods(
   """Vanilla, three controls, and the methods.
 
   adam: the optimiser of further players. hidden: D's widths. latent, batch: the protocol's. network: further players, as a config has them without
-  `out` (default: `hidden`, tanh). num_generators: of MGAN and MAD-GAN. The others are weights of penalties, which depend on the data's scale.
+  `out` (default: `hidden`, tanh), and discriminator: D as a config has it (default: the same), for what wraps it. num_generators: of MGAN and MAD-GAN.
+  The others are weights of penalties, which depend on the data's scale.
   """
   further = network or {"name": "mlp", "features": hidden, "activation": "tanh"}
   net = lambda out: {**further, "out": out}
@@ -219,6 +221,7 @@ def methods(
     # layers
     "minibatch_discrimination": {"discriminator.across": {"name": "minibatch_discrimination", "num_kernels": 20, "dim": 5}},
     "minibatch_stddev": {"discriminator.across": {"name": "minibatch_stddev", "group_size": 4}},
+    "virtual_batch": {"discriminator": {"name": "virtual_batch", "of": {**(discriminator or further), "dense": "VirtualDense"}}},
     "spectral_norm": {**objective("hinge"), "discriminator.dense": "SpectralDense", "discriminator.last": "SpectralDense"},
     # optimisers, the order of play, looking ahead
     "ttur": {"optimizers.discriminator.learning_rate": 4 * adam["learning_rate"]},

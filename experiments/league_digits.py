@@ -18,18 +18,22 @@ from _methods import league, methods
 from ml_collections import ConfigDict
 
 FURTHER = {key: value for key, value in stacked_digits.RECONSTRUCTOR.items() if key != "out"}
-ARMS = methods(
-  adam=stacked_digits.ADAM,
-  hidden=(64, 64),
-  latent=64,
-  batch=64,
-  network=FURTHER,
-  num_generators=10,
-  r1=1.0,
-  wgan_gp=10.0,
-  dragan=10.0,
-  mode_seeking=1.0,
-)
+ARMS = {
+  **methods(
+    adam=stacked_digits.ADAM,
+    hidden=(64, 64),
+    latent=64,
+    batch=64,
+    network=FURTHER,
+    discriminator=stacked_digits.get_config().discriminator,
+    num_generators=10,
+    r1=1.0,
+    wgan_gp=10.0,
+    dragan=10.0,
+    mode_seeking=1.0,
+  ),
+  "diff_augment": {"view.translation": {}, "view.cutout": {}},  # without colours, which are three digits here
+}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
