@@ -141,8 +141,8 @@ def methods(
   """Vanilla, three controls, and the methods.
 
   adam: the optimiser of further players. hidden: D's widths. latent, batch: the protocol's. network: further players, as a config has them without
-  `out` (default: `hidden`, tanh), and discriminator: D as a config has it (default: the same), for what wraps it. num_generators: of MGAN and MAD-GAN.
-  The others are weights of penalties, which depend on the data's scale.
+  `out` (default: `hidden`, tanh), and discriminator: D as a config has it (default: the same), for what wraps it. num_generators: of MGAN and
+  MAD-GAN. The others are weights of penalties, which depend on the data's scale.
   """
   further = network or {"name": "mlp", "features": hidden, "activation": "tanh"}
   net = lambda out: {**further, "out": out}

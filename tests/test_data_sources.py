@@ -136,6 +136,8 @@ def test_captions_become_words(tmp_path):
   np.testing.assert_array_equal(everything(source)["image"], made)
   # a, bird and blue are there twice: 2, 3, 4 in the order of the alphabet; red once: 5
   np.testing.assert_array_equal(everything(tokens.tokenised(source, 5))["tokens"], [[2, 5, 3, 0, 0], [2, 4, 4, 3, 0]])
+  with pytest.raises(DataFormatError, match=r'a caption has 4 words \("a blue, BLUE bird\.\.\."\), and length = 3 are the most; set data.length = 4'):
+    tokens.tokenised(source, 3)
   set_ = data.images(str(tmp_path), condition="caption", length=5)
   batch = set_.sample(jax.random.key(0), 4)
   assert batch["condition"].shape == (4, 5) and set_.abstract(4)["condition"].dtype == batch["condition"].dtype == np.int32

@@ -304,6 +304,13 @@ def test_pairs(tmp_path):
   refused(tmp_path, "A/ and B/ hold no pictures")
 
 
+def test_several_broken_lines_of_captions_are_listed(tmp_path):
+  tiny_sets.write_captions(tmp_path)
+  with (tmp_path / "captions.jsonl").open("a") as file:
+    file.write("{\n[1]\n" + '{"image": "pictures/9.png", "caption": "x"}\n' + "3\n" * 9)
+  refused(tmp_path, r"captions.jsonl line 3: not JSON.*; line 4: must be an object.*; line 5: .*is not there; line 6: .*; line 7: must[^;]*$")
+
+
 @pytest.mark.parametrize("line, words", [
   ("{", "captions.jsonl line 3: not JSON"),
   ("[" * 100_000, "captions.jsonl line 3: not JSON"),

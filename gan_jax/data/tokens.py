@@ -22,9 +22,14 @@ class Tokenised:
     counts = Counter(word for text in texts for word in words(text))
     common = sorted(counts, key=lambda word: (-counts[word], word))[: VOCABULARY - 2]
     self.vocabulary = {word: number for number, word in enumerate(common, start=2)}
+    self.longest = max(len(words(text)) for text in texts)
+    if self.longest > length:
+      said = next(text for text in texts if len(words(text)) == self.longest)
+      remedy = f"length = {length} are the most; set data.length = {self.longest}"
+      raise DataFormatError(f'a caption has {self.longest} words ("{said[:40]}..."), and {remedy}')
     self.tokens = np.full((len(texts), length), PADDING, np.int32)
     for row, text in enumerate(texts):
-      found = [self.vocabulary.get(word, UNKNOWN) for word in words(text)[:length]]
+      found = [self.vocabulary.get(word, UNKNOWN) for word in words(text)]
       self.tokens[row, : len(found)] = found
     self.source, self.kind, self.classes, self.labels, self.shape = source, source.kind, source.classes, source.labels, source.shape
 
@@ -40,9 +45,9 @@ class Tokenised:
 
 
 def tokenised(source: Source, length: int) -> Tokenised:
-  """`source` with "tokens" int32 [n, length]: the first words of each caption by number, 2 for the commonest, 1 for rare ones, then 0.
+  """`source` with "tokens" int32 [n, length]: the words of each caption by number, 2 for the commonest, 1 for rare ones, then 0.
 
-  DataFormatError: it has no captions.
+  DataFormatError: it has no captions, or one of more than `length` words.
   """
   texts = getattr(source, "texts", None)
   if texts is None:

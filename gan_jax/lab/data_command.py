@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan_jax.data import sources
-from gan_jax.data.base import CHUNK, DataFormatError, Source
+from gan_jax.data.base import CHUNK, Data, DataFormatError, Source
 from gan_jax.data.sources.folders import CAPTIONS, Pictures
 from gan_jax.data.sources.prepared import NAME, open_builder
+from gan_jax.data.tokens import Tokenised, words
 from gan_jax.lab import catalogue
 from gan_jax.lab.errors import DataError, nearest
 
@@ -55,6 +56,21 @@ def verify(what: str, *, data_dir: str | None = None, size: int | None = None) -
     return _text(what, {split: _read(source) for split, source in _open(what, data_dir, size).items()})
   except (DataFormatError, OSError, ImportError) as error:
     raise DataError(str(error)) from error
+
+
+def described(data: Data) -> str:
+  """A set of files in a line, for the beginning of a run; "" for what is made up."""
+  if data.rows is None or data.rows.source.kind == "memory":
+    return ""
+  source = data.rows.source
+  height, width, channels = source.shape
+  said = [f"data: {data.name}, {len(source):,} images, {width} x {height} {CHANNELS.get(channels, f'x {channels}')} ({KINDS[source.kind]})"]
+  if source.classes and source.labels is not None:
+    counts = np.bincount(source.labels[source.labels >= 0], minlength=len(source.classes))
+    said.append(f"{len(source.classes)} classes of {counts.min():,} to {counts.max():,}")
+  if isinstance(source, Tokenised):
+    said.append(f"{len(data.vocabulary):,} words, {source.longest} in the longest caption")
+  return "; ".join(said)
 
 
 def prepare(name: str, *, data_dir: str | None = None) -> str:
@@ -134,6 +150,8 @@ def _text(what: str, found: dict[str, Findings]) -> str:
   other = getattr(source, "source_shape", None)
   if other is not None:
     lines.insert(4, f"  source    {other[1]} x {other[0]}, {other[2]} ({CHANNELS[other[2]]})")
+  if source.kind == "captions":
+    lines += _captions([text for split in found.values() for text in getattr(split.source, "texts", None) or ()])
   lines += _unnamed(source)
   if not source.classes:
     return "\n".join([*lines, "  classes   none"])
@@ -144,6 +162,11 @@ def _text(what: str, found: dict[str, Findings]) -> str:
   if len(source.classes) > MOST_CLASSES:
     lines.append(f"    ... and {len(source.classes) - MOST_CLASSES} more, of {first.counts.min():,} to {first.counts.max():,} images")
   return "\n".join(lines)
+
+
+def _captions(texts: list[str]) -> list[str]:
+  said = [words(text) for text in texts]
+  return [f"  captions  {len({word for one in said for word in one}):,} words, {max(map(len, said))} in the longest"]
 
 
 def _unnamed(source: Source) -> list[str]:

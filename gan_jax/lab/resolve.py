@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -76,6 +77,9 @@ def build(config: ConfigDict | Mapping[str, Plain]) -> Experiment:
   if data.modes is None and watched < NUM_BINS:
     raise UsageError(f"evaluation.monitor_samples = {watched}: data without modes get {NUM_BINS} bins, so the monitor needs at least as many")
   slots = _make_slots(plan.slots, tuple(data.shape))
+  for name, module in slots.items():
+    if isinstance(module, nn.Module):
+      _check_told(name, module, data)
 
   def place(axis_name: str | None, spread: Callable[[Any], Any] | None) -> core.Game:
     parameters = inspect.signature(plan.game.function).parameters
@@ -214,6 +218,17 @@ def _check_game(config: Mapping[str, Plain]) -> tuple[Call, dict[str, Any], tupl
     lookup.prepare("transforms", {"name": key, **entry}, f"transforms.{key}", position=1) for key, entry in _present(config["transforms"]).items()
   )
   return game, slots, transforms
+
+
+def _check_told(slot: str, module: nn.Module, data: Data) -> None:
+  """Words or classes beyond those that a network knows would be NaN, or nothing, and not an error."""
+  for name, what, count in (("vocabulary", "words", len(data.vocabulary)), ("num_classes", "classes", data.num_classes or 0)):
+    known = getattr(module, name, None)
+    if isinstance(known, int) and 0 < known < count:
+      raise UsageError(f"{slot}: {name} = {known}, and {data.name} has {count:,} {what}; set it to {count}")
+  for inner in vars(module).values():
+    if isinstance(inner, nn.Module) and inner is not module.parent:
+      _check_told(slot, inner, data)
 
 
 def _present(section: Mapping[str, Plain] | None) -> Mapping[str, Plain]:

@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from gan_jax.lab import config as configs
-from gan_jax.lab import distributed, machine, numerics, progress, report, resolve, rundir, writers
+from gan_jax.lab import data_command, distributed, machine, numerics, progress, report, resolve, rundir, writers
 from gan_jax.lab import strategy as strategies
 from gan_jax.lab.checkpoint import Checkpoints
 from gan_jax.lab.errors import CheckpointError, DataError, GanJaxError, NumericsError, Preempted, StorageError, UsageError
@@ -62,6 +62,9 @@ def run(
     stopped = stack.enter_context(Stop(max_seconds))
     dog = stack.enter_context(machine.Watchdog(watchdog if distributed.first() else None, abort=watchdog_abort))
     show = stack.enter_context(progress.display(list(experiments), quiet=quiet or not distributed.first(), alive=dog.alive))
+    for said in dict.fromkeys(data_command.described(experiment.data) for experiment in experiments.values()):
+      if said and distributed.first():
+        show.note(said)
     if other_files:
       distributed.lead(lambda: rundir.note_data(directory, *other_files))
     distributed.lead(lambda: standards(directory, experiments, resolved.base.evaluation))

@@ -52,7 +52,8 @@ def model(
     shape = None if given is None else tuple(given["shape"])
     alone = jax.jit(lambda key, condition: made.sampler.generate(made.state, made.sampler.latent(key, len(condition)), {"condition": condition}))
     return Model(str(directory), made.shape, shape, "" if given is None else given["dtype"], tuple(config.get("classes") or ()), alone)
-  trained = stored.restore(directory, *stored.one_arm(directory, arm), step)
+  arm, config = stored.one_arm(directory, arm)
+  trained = stored.restore(directory, arm, config, step)
   _, states = stored.one_seed(trained, seed, weights)
   state, data, draw = jax.tree.map(lambda leaf: leaf[0], states), trained.experiment.data, trained.experiment.game.sample
   given = data.abstract(1).get("condition")

@@ -11,6 +11,7 @@ from gan_jax.data.sources import files, pictures
 
 CAPTIONS = "captions.jsonl"
 MAX_LINE = 2**20
+MOST_LISTED = 5
 
 
 class Pictures:
@@ -107,10 +108,12 @@ def captions(path: str, *, size: int | None = None, channels: int | None = None)
   """The pictures that `captions.jsonl` names, a line each: {"image": "path/in/the/folder.png", "caption": "text"}. Else as `folder`.
 
   A picture may have several lines, and is then as many examples.
-  DataFormatError: also for a line (its number is given) that is no such object, or whose picture is missing or outside the folder.
+  DataFormatError: also for lines (the numbers of the first five are given) that are no such object, or whose picture is missing or outside the
+  folder.
   """
   path = os.fspath(path)
   names, texts = [], []
+  wrong: list[str] = []
   there = os.path.join(path, CAPTIONS)
   files.plain(files.inside(path, there))
   with open(there, "rb") as file:
@@ -118,9 +121,17 @@ def captions(path: str, *, size: int | None = None, channels: int | None = None)
     while line := file.readline(MAX_LINE + 1):
       number += 1
       if line.strip():
-        name, text = _caption(path, line, f"{there} line {number}")
-        names.append(name)
-        texts.append(text)
+        try:
+          name, text = _caption(path, line, f"line {number}")
+        except DataFormatError as error:
+          wrong.append(str(error))
+          if len(wrong) == MOST_LISTED or len(line) > MAX_LINE:  # what follows such a line is not another
+            break
+        else:
+          names.append(name)
+          texts.append(text)
+  if wrong:
+    raise DataFormatError(f"{there} " + "; ".join(wrong))
   if not names:
     raise DataFormatError(f"{there}: holds no captions")
   return Pictures("captions", path, names, texts=texts, size=size, channels=channels)
