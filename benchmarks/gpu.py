@@ -1,14 +1,14 @@
 """gan_jax beside PyTorch, eager and compiled, on a GPU: one call, every workload, three precisions.
 
-  python benchmarks/gpu.py                         all of it, within --budget minutes; writes results/gpu.json and gpu.md
-  python benchmarks/gpu.py --workloads=dcgan32_b64,sngan32 --precisions=bfloat16
+  python benchmarks/gpu.py                         all of it, within --budget minutes; writes results/gpu.json and gpu.md after every workload
+  python benchmarks/gpu.py --workloads=dcgan32_b64,sngan32 --precisions=bfloat16 --no-seeds --out=DIR --add
   python benchmarks/gpu.py --cpu                   the same code on a CPU at toy sizes, to see that it runs; writes nothing
 
 As benchmarks/step.py: both sides take one identical round before anything is timed (in float32; the other precisions differ by their rounding and
 are held to finite weights), then turns, interleaved; here by the wall clock, synchronised. A share of the peak (MFU) is operations of products and
-convolutions in a second over those of the largest matrix product, measured in the same process at the same precision. Then, seeds per card: ring,
-digits and DCGAN with 1, 4, 16, ... seeds as one program; the card is full where a seed's round stops getting cheaper. Without a GPU: one line, and
-exit code 1.
+convolutions in a second over those of the largest matrix product, measured in the same process at the same precision. First, seeds per card: ring,
+digits and DCGAN with 1, 4, 16, ... seeds as one program; the card is full where a seed's round stops getting cheaper. A workload that fails is
+listed with what it said, and the next one starts in new processes. Without a GPU: one line, and exit code 1.
 
 Needs `pip install -e '.[cuda13]'` (or cuda12) and a CUDA build of PyTorch.
 """
@@ -20,6 +20,7 @@ import os
 import shutil
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ import report
 import step
 from workloads import WORKLOADS, Workload, dcgan, r3gan, ring, sngan
 
-RECORD = Path(__file__).resolve().parent / "results" / "gpu.json"
-PRECISIONS = ("float32", "tf32", "bfloat16")
+RESULTS = Path(__file__).resolve().parent / "results"
+PRECISIONS = ("bfloat16", "float32", "tf32")  # in this order, for what the budget does not reach is left out
 SIZE = 8192  # of the matrix product that is the peak
 
 
@@ -64,6 +65,9 @@ def main() -> None:
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--seconds", type=float, default=1.0, help="of each turn, by the wall")
   parser.add_argument("--budget", type=float, default=25.0, help="minutes; what has not begun by then is left out, and said to be")
+  parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of gpu.json and gpu.md")
+  parser.add_argument("--add", action="store_true", help="to what gpu.json there holds; a workload that is measured again takes the old one's place")
+  parser.add_argument("--no-seeds", action="store_true", help="do not count seeds per card")
   parser.add_argument("--cpu", action="store_true", help="toy sizes on a CPU: shows that the script runs; writes nothing")
   args = parser.parse_args()
   if not args.cpu and shutil.which("nvidia-smi") is None:
@@ -75,18 +79,36 @@ def main() -> None:
   if args.cpu:
     args.rounds, args.seconds = 2, 0.05
   until = time.monotonic() + 60 * args.budget
-  record: dict[str, Any] = {"machine": machine.describe(), "card": card(), "runs": [], "seeds": [], "left_out": []}
+  record: dict[str, Any] = {"machine": machine.describe(), "card": card(), "runs": [], "seeds": [], "left_out": [], "failed": []}
+  kept = args.out / "gpu.json"
+  if args.add and kept.is_file():
+    record |= {name: json.loads(kept.read_text())[name] for name in ("runs", "seeds")}
+  if not args.cpu:
+    args.out.mkdir(parents=True, exist_ok=True)
+  for workload, counts in () if args.no_seeds else families(args.cpu):
+    count_seeds(record, workload, counts, args, until)
   for precision in args.precisions.split(","):
     compare(record, chosen, precision, args, until)
-  for workload, counts in families(args.cpu):
-    count_seeds(record, workload, counts, args, until)
-  text = document(record)
-  print("\n" + text)
+  print("\n" + document(record))
+
+
+def put(record: dict[str, Any], table: str, entry: dict[str, Any], by: tuple[str, ...], args: argparse.Namespace) -> None:
+  """Adds a measurement, in place of an older one of the same, and writes all: whatever stops the script, what was measured is there."""
+  same = lambda other: all(other[key] == entry[key] for key in by)
+  record[table] = [*(other for other in record[table] if not same(other)), entry]
   if not args.cpu:
-    RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    RECORD.with_suffix(".md").write_text(text)
-    print("written: benchmarks/results/gpu.json and gpu.md")
+    (args.out / "gpu.json").write_text(json.dumps(record, indent=1) + "\n")
+    (args.out / "gpu.md").write_text(document(record))
+
+
+@contextlib.contextmanager
+def failing(record: dict[str, Any], what: str) -> Iterator[None]:
+  """A side that dies, or computes another round, costs its workload alone."""
+  try:
+    yield
+  except (step.DifferentError, SystemExit) as error:
+    record["failed"].append(f"{what}: {error}")
+    print(f"{what}: failed: {error}", flush=True)
 
 
 def processes(stack: contextlib.ExitStack, cpu: bool, precision: str) -> tuple[step.Process, list[step.Process]]:
@@ -105,31 +127,38 @@ def processes(stack: contextlib.ExitStack, cpu: bool, precision: str) -> tuple[s
 
 
 def compare(record: dict[str, Any], chosen: list[Workload], precision: str, args: argparse.Namespace, until: float) -> None:
-  with contextlib.ExitStack() as stack:
-    ours, others = processes(stack, args.cpu, precision)
-    size = 256 if args.cpu else SIZE
-    peak = max(side.ask("peak", size=size)["operations_a_second"] for side in (ours, others[0]))
-    for workload in chosen:
-      if time.monotonic() > until:
-        record["left_out"].append(f"{workload.name} at {precision}")
-        continue
-      result = step.measure(workload, ours, others, args.rounds, args.seconds, "perf_counter", checked=precision == "float32")
-      record["runs"].append({**result, "precision": precision, "peak": peak})
-      print(f"{precision} {workload.name}: " + "; ".join(f"{r['median']:.2f} of {name}" for name, r in result["wall_ratios"].items()), flush=True)
+  waiting = list(chosen)
+  while waiting:  # new processes for what is left, after a workload that failed
+    with failing(record, f"{waiting[0].name} at {precision}"), contextlib.ExitStack() as stack:
+      ours, others = processes(stack, args.cpu, precision)
+      size = 256 if args.cpu else SIZE
+      peak = max(side.ask("peak", size=size)["operations_a_second"] for side in (ours, others[0]))
+      while waiting:
+        workload = waiting[0]
+        if time.monotonic() > until:
+          record["left_out"].append(f"{workload.name} at {precision}")
+        else:
+          result = step.measure(workload, ours, others, args.rounds, args.seconds, "perf_counter", checked=precision == "float32")
+          put(record, "runs", {**result, "precision": precision, "peak": peak}, ("title", "precision"), args)
+          print(f"{precision} {workload.name}: " + "; ".join(f"{r['median']:.2f} of {name}" for name, r in result["wall_ratios"].items()), flush=True)
+        waiting.pop(0)
+      return
+    waiting.pop(0)
 
 
 def count_seeds(record: dict[str, Any], workload: Workload, counts: tuple[int, ...], args: argparse.Namespace, until: float) -> None:
   """A seed's round in one program of many, and PyTorch's alone, float32."""
-  with contextlib.ExitStack() as stack:
+  with failing(record, f"seeds of {workload.name}"), contextlib.ExitStack() as stack:
     ours, others = processes(stack, args.cpu, "float32")
     for side, seeds in [(others[0], 1), *((ours, count) for count in counts)]:
       if time.monotonic() > until:
         record["left_out"].append(f"{workload.name}, {seeds} seeds")
         continue
       side.ask("set_up", workload=workload._replace(seeds=seeds)._asdict())
-      side.ask("warm_up")
+      side.ask("warm_up", clock="perf_counter")
       times = [side.ask("spend", seconds=args.seconds, clock="perf_counter")["wall_seconds"] / seeds for _ in range(args.rounds)]
-      record["seeds"].append({"workload": workload.name, "side": side.name, "seeds": seeds, "wall_seconds_per_seed_round": times})
+      entry = {"workload": workload.name, "side": side.name, "seeds": seeds, "wall_seconds_per_seed_round": times}
+      put(record, "seeds", entry, ("workload", "side", "seeds"), args)
 
 
 def card() -> str:
@@ -141,6 +170,7 @@ def card() -> str:
 
 def document(record: dict[str, Any]) -> str:
   facts = {**record["machine"], "card": record["card"], "left out for lack of time": ", ".join(record["left_out"]) or "nothing"}
+  facts |= {"failed": "; ".join(record["failed"])} if record["failed"] else {}
   lines = [
     "# On a GPU: gan_jax beside PyTorch", "", "Wall time of a round, medians; how: `benchmarks/gpu.py`.", "",
     "| workload | precision | beside | their µs | our µs | times faster | their MFU | our MFU |", "|---|---|---|---:|---:|---|---:|---:|",

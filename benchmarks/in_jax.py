@@ -1,4 +1,4 @@
-"""Our side: a game of gan_jax, advanced by the runner's own program (one XLA program, fused rounds, donated state)."""
+"""Our side: a game of gan_jax, advanced by the runner's own program (one XLA program, fused rounds)."""
 
 import time
 from pathlib import Path

@@ -230,6 +230,7 @@ class Unrolled(Plain):
     self.flat = nn.Parameter(self._join(self.own).detach())
     self.weights["discriminator"] = [self.flat]
     self.optimizers["discriminator"] = self._adam([self.flat])
+    self.updates = 0
 
   def discriminate(self, x: Tensor) -> Tensor:
     return self.apply(self.flat, x)
@@ -244,22 +245,30 @@ class Unrolled(Plain):
     adam = self.workload.adam
     b1, b2 = adam["b1"], adam["b2"]
     state = self.optimizers["discriminator"].state[self.flat]
-    flat, mu, nu, count = self.flat.detach().requires_grad_(), state["exp_avg"], state["exp_avg_sq"], int(state["step"])
-    for step in range(count + 1, count + 1 + self.workload.unroll):
-      logits = self.apply(flat, torch.cat([real, self.generator(self.latent(noise))]))
-      (grad,) = torch.autograd.grad(self.adversarial(logits), flat, create_graph=True)
+    flat, mu, nu = self.flat.detach().requires_grad_(), state["exp_avg"], state["exp_avg_sq"]
+    for step in range(self.updates + 1, self.updates + 1 + self.workload.unroll):
+      with self.precision():
+        logits = self.apply(flat, torch.cat([real, self.generator(self.latent(noise))]))
+      (grad,) = torch.autograd.grad(self.adversarial(logits.float()), flat, create_graph=True)
       mu = torch.lerp(mu, grad, 1 - b1)
       nu = torch.addcmul(nu * b2, grad, grad, value=1 - b2)
       size = (nu / (1 - b2**step) + EPS_ROOT).sqrt() + EPS
       flat = torch.addcdiv(flat, mu, size, value=-adam["learning_rate"] / (1 - b1**step))
     self.optimizers["generator"].zero_grad(set_to_none=True)
-    loss = F.binary_cross_entropy_with_logits(self.apply(flat, self.generator(self.latent(noise))), self.ones)
+    with self.precision():
+      logits = self.apply(flat, self.generator(self.latent(noise)))
+    loss = F.binary_cross_entropy_with_logits(logits.float(), self.ones)
     loss.backward(inputs=self.weights["generator"])
     self.optimizers["generator"].step()
+
+  def discriminator_turn(self, real: Tensor, noise: Noise) -> None:
+    super().discriminator_turn(real, noise)
+    self.updates += 1  # Adam's own count is on the card, and reading it would wait for the card
 
   def load(self, player: str, arrays: dict[str, np.ndarray]) -> None:
     super().load(player, arrays)
     if player == "discriminator":
+      self.updates = int(arrays["discriminator/count"])
       states = [self.optimizers[player].state.pop(weight) for weight in self.own]
       moments = {name: self._join([state[name] for state in states]) for name in MOMENTS.values()}
       self.optimizers[player].state[self.flat] = {"step": states[0]["step"], **moments}

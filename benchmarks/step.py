@@ -146,7 +146,7 @@ def measure(
   operations = others[0].ask("operations")["operations"]
   sides = [*others, ours]
   for side in sides:
-    side.ask("warm_up")
+    side.ask("warm_up", clock=clock)
   turns: dict[str, list[dict[str, float]]] = {side.name: [] for side in sides}
   for _ in range(rounds):
     for side in sides:
