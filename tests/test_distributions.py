@@ -2,7 +2,8 @@
 
 Mutations that made a test here fail: MMD with its diagonals, its cross term once, kernels averaged rather than summed, a width in place of its
 square, D's and G's signs exchanged; sliced Wasserstein without sorting, one side sorted, directions of any length, a distance for its square;
-Sinkhorn without its two debiasing terms, with one of them twice, stopped after one iteration; a witness of the other sign.
+Sinkhorn without its two debiasing terms, with one of them twice, stopped after one iteration, with its plan held constant; a witness of the other
+sign, or of features held constant.
 """
 
 import itertools
@@ -100,6 +101,18 @@ def test_sinkhorn_is_not_biased_towards_a_shrunk_law():
   assert float(alone) > 0.1
 
 
+@pytest.mark.parametrize("name", ["squared", "cosine"])
+def test_sinkhorn_is_differentiated_through_its_plan(name):
+  """By central differences in float64: the plan moves with the samples. With a plan held constant the slopes are others, by a tenth and more."""
+  between = {"squared": distributions._squared_distance, "cosine": distributions._cosine_distance}[name]
+  with jax.enable_x64(True):
+    x, y = jnp.asarray(X, jnp.float64), jnp.asarray(Y, jnp.float64)
+    plain = lambda y: distributions.sinkhorn_divergence(x, y, 1.0, 50, between)
+    divergence = jit(plain)
+    slopes = [float(divergence(y + 1e-5 * e) - divergence(y - 1e-5 * e)) / 2e-5 for e in np.eye(Y.size).reshape(-1, *Y.shape)]
+    np.testing.assert_allclose(np.ravel(jit(jax.grad(plain))(y)), slopes, rtol=1e-5, atol=1e-7)
+
+
 def test_sinkhorn_at_large_epsilon_is_an_mmd():
   distance = lambda a, b: ((a[:, None] - b[None]) ** 2).sum(axis=2).mean()
   wanted = 2 * distance(X, Y) - distance(X, X) - distance(Y, Y)
@@ -131,6 +144,14 @@ def test_the_witness_is_what_penalties_see(name):
   _, metrics = loss(game, state, "discriminator", batch)
   assert float(metrics["r1"]) == pytest.approx(np.square(slopes).sum(axis=0).mean(), rel=1e-2)
   assert float(metrics["real_logits"]) == pytest.approx(witness(batch["image"]).mean(), rel=1e-3)
+  # D's gradient also goes through the features that the witness compares with.
+  plain = lambda params: game.players["discriminator"].loss(params, state, batch, jax.random.key(0))[0]
+  params, value = state.params["discriminator"], jit(plain)
+  grads = jit(jax.grad(plain))(params)
+  way = jax.tree.map(lambda leaf: np.cos(np.arange(leaf.size)).reshape(leaf.shape).astype("float32"), params)
+  moved = lambda h: float(value(jax.tree.map(lambda leaf, d: leaf + h * d, params, way)))
+  slope = sum(float((g * d).sum()) for g, d in zip(jax.tree.leaves(grads), jax.tree.leaves(way), strict=True))
+  assert slope == pytest.approx((moved(3e-3) - moved(-3e-3)) / 6e-3, rel=1e-2)
 
 
 def test_comparing_samples_leaves_the_discriminator_a_classifier():
