@@ -1,5 +1,6 @@
 """Every experiment that is committed: all its forms load, all its arms fit their data, and the quick forms of those on images train on real data."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from gan_jax import metrics
 from gan_jax.core import build, with_ema
 from gan_jax.data.sources import idx
-from gan_jax.lab import config, resolve
+from gan_jax.lab import config, resolve, train
 from gan_jax.lab.errors import UsageError
 
 FOLDER = Path(__file__).parent.parent / "experiments"
@@ -105,6 +106,25 @@ def quick(name: str, request) -> tuple[config.Resolved, resolve.Experiment]:
   real = experiment.data.sample(jax.random.key(0), 8)["image"]
   assert real.shape[1:] == experiment.data.shape and float(abs(real).max()) == 1.0
   return resolved, experiment
+
+
+TASKS = [name for name in NAMES if name.startswith(("triangles", "fashion_longtail", "fashion_sr"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TASKS)
+def test_the_tasks_run_end_to_end(name, tmp_path):
+  """The first arm of the quick form: two rounds, the form's own scores, the report."""
+  if name.startswith("fashion"):
+    needed("mnist", "fashion_mnist")
+  arm = next(iter(load(name, "quick").arms))
+  resolved = load(name, "quick", "num_steps=2", "evaluation.every=1", arms=arm)
+  page = train.run(resolved, tmp_path / "run", quiet=True)
+  summary = json.loads((tmp_path / "run/summary.json").read_text())
+  assert page.is_file() and summary["info"][arm]["status"] == "done" and summary["info"][arm]["rounds"] == 2
+  asked = set(resolved.base.evaluation.get("metrics") or {})
+  assert not asked or len([key for key in summary["arms"][arm] if key.startswith("raw/")]) > 2 * len(asked)
+  assert all(np.isfinite(float(value)) for name, part in summary["arms"][arm].items() for value in part["values"] if name == "raw/finite")
 
 
 @pytest.mark.parametrize("name", [*LIKE, *LARGE])
