@@ -22,7 +22,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     arg,
     "Three lines, and a picture of that triangle: are its corners where the lines meet, and do two latents paint it in two colours?",
     {"name": "triangles", **triangles},
-    {"triangle_answers": {"n": 500, "reference": held_out}, "answer_diversity": {"n": 100, "reference": held_out}},
+    {"triangle_answers": {"n": 500, "reference": held_out, "floor": "another"}, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
     # L1 drives tanh to its ends here, and nothing brings it back.
     arms={**ARMS, "l1": {**ARMS["l1"], "generator.final": None}, "light": {"generator_terms.reconstruction.weight": 1.0}},

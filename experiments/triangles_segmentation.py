@@ -28,7 +28,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     arg,
     "Which texture and which colour in every pixel: is the picture of it right, pixel by pixel and corner by corner?",
     {"name": "triangles", "size": 32, "condition": "segmentation"},
-    {"triangle_answers": scores, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
+    {"triangle_answers": scores | {"floor": "another"}, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
     cpu=("l1", "relativistic"),
     rounds=20_000,

@@ -69,8 +69,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "evaluation": {
       "num_samples": 1000, "thresholds": (1,), "every": 1000, "monitor_samples": 500, "distances": True,
       "metrics": {
-        "triangle_answers": {"n": 1000, "reference": test}, "caption_scores": {"n": 1000, "reference": test},
-        "held_out": {"name": "caption_scores", "n": 1000, "reference": test | {"pairs": "held_out"}, "label": "held_out"},
+        "triangle_answers": {"n": 1000, "reference": test}, "caption_scores": {"n": 1000, "reference": test, "floor": "another"},
+        "held_out": {"name": "caption_scores", "n": 1000, "reference": test | {"pairs": "held_out"}, "label": "held_out", "floor": "another"},
       },
     },
     "arms": ARMS,

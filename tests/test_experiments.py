@@ -27,7 +27,8 @@ TRAINED = {  # experiments on images -> the arm that is trained here
   "cifar10": "vanilla",
 }
 LIKE = {"smnist_h": "smnist_q", "mnist_u10": "mnist_u3"}  # the same programs but for sizes, so not compiled
-LARGE = ("smnist_dcgan", "smnist_r3", "mnist_u3", "fashion_mnist")  # half a minute of compilation each: traced, and with the slow tests trained
+# Half a minute of compilation each: traced, and with the slow tests trained.
+LARGE = ("smnist_dcgan", "smnist_r3", "mnist_u3", "fashion_mnist", "smnist_q", "cifar10")
 # A test set is as real as a training set and a sixth of its size; a classifier that reads most of it will do.
 CHEAP = ["data.of.split=test", "data.classifier_steps=60", "data.minimum_accuracy=0.5"]
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}  # three to five times as quick

@@ -53,6 +53,9 @@ def test_true_images_exchanged_captions_and_the_deaf():
   assert true["r_precision"] > 0.99 and true["r_precision_colors"] > 0.99
 
   deaf = scored(lambda tokens, draw: np.roll(images, 1, axis=0))
+  beside = perfect(CAPTIONED, N, distances=False, metrics={"captions": caption_scores(n=N, among=20, floor="another")})
+  assert {name: beside[f"caption_{name}_another_n{N}"] for name in deaf if name != "finite"} == {k: v for k, v in deaf.items() if k != "finite"}
+  assert {name: value for name, value in beside.items() if "another" not in name} == best
   assert deaf["triangle_ok"] == true["triangle_ok"] and deaf["fill"] == pytest.approx(np.mean(said[:, 2] == np.roll(said[:, 2], 1)), abs=0.02)
   assert deaf["all_five"] < 0.1 and deaf["r_precision"] < 0.15 and deaf["r_precision_colors"] < 0.4  # four pairs of colours
 
@@ -68,6 +71,9 @@ def test_true_images_exchanged_captions_and_the_deaf():
 def test_refused_and_named():
   with pytest.raises(ValueError, match="ranks among 100 captions and has n = 50"):
     caption_scores(n=50)
+  for floor in ("copy", "other"):
+    with pytest.raises(ValueError, match=f"caption_scores: floor '{floor}'"):
+      caption_scores(floor=floor)
   with pytest.raises(ValueError, match='triangles has none; set condition = "caption"'):
     identities(METRIC, data.triangles(16, num_images=400), N)
   named = identities({"held": caption_scores(n=N, label="held_out", reference=CAPTIONED)}, CAPTIONED, N)

@@ -324,6 +324,10 @@ def test_triangles_that_are_answered():
   perfect = metric.perfect(context_of(of))
   assert perfect["answer_triangle_ok_n32"] >= 0.95 and perfect["answer_vertex_px_n32"] == 0 == perfect["answer_swapped_n32"]
   assert perfect["answer_all_five_n32"] == perfect["answer_miou_n32"] == 1 and set(perfect) == set(metric.identity(of))
+  other, _, _ = scored(metric, of, lambda given, number: np.roll(targets, 1, axis=0))
+  beside = metrics.triangle_answers(n=32, floor="another")
+  floors = {name.replace("_another", ""): value for name, value in beside.perfect(context_of(of)).items() if "another" in name}
+  assert floors == other and set(beside.identity(of)) == {*other, *(name.replace("_n32", "_another_n32") for name in other)}
   moved, _, _ = scored(metric, of, lambda given, number: np.roll(targets, 1, axis=2))
   assert moved["answer_vertex_px_n32"] == pytest.approx(1, abs=0.1) and moved["answer_fill_n32"] > 0.9
   noise, _, _ = scored(metric, of, lambda given, number: np.clip(normal(0, *targets.shape), -1, 1))

@@ -29,7 +29,7 @@ MANY_MODES = 100
 # Success and failure rates where there are few modes; a seed that left the finite numbers has none (Welfert et al., 2024, arXiv:2302.14320).
 RATES = ("all_modes_t1", "no_modes_t1")
 
-FLOORS = "copy|nearest|bicubic|fill|noise"  # what stands beside a task's metric, by the names that its columns have
+FLOORS = "copy|nearest|bicubic|fill|another|noise"  # what stands beside a task's metric, by the names that its columns have
 # A floor's score says nothing about an arm; `finite` little.
 NOT_PRIMARY = re.compile(rf"finite|.*_({FLOORS})(_ref)?_n\d+|balanced_accuracy_(plain|oversampled|oracle)_s\d+")
 

@@ -2,11 +2,11 @@
 
 The inputs and their targets are those of the training law, or of a `reference`, such as a test split; a perfect sampler answers with the target.
 Beside each value may stand what a `floor` scores that has learnt nothing: "copy" (the input), "nearest" or "bicubic" (enlarged), "fill" (holes with
-the nearest known pixel).
+the nearest known pixel), "another" (a perfect picture that does not listen: the target of another input).
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from gan_jax.data.base import Data, finite_rows
 from gan_jax.metrics.base import Context, Identity, Metric, ending, identity_of, whole
 from gan_jax.metrics.similarity import structural_similarity
 
-Floor = Literal["copy", "nearest", "bicubic", "fill"]
+Floor = Literal["copy", "nearest", "bicubic", "fill", "another"]
 HOLE_BINS = 3
 
 
@@ -113,8 +113,7 @@ def _compared(name: str, value: Values, n: int, reference: Data | None, floor: F
               **settings: Any) -> Metric:  # fmt: skip
   """The metric `value` of answers to n inputs, and of the floor's."""
   whole("n", n)
-  if floor is not None and floor not in FLOORS:
-    raise ValueError(f"{name}: floor {floor!r}; one of: {', '.join(FLOORS)}")
+  check_floor(name, floor)
   titles = {kind: {part: f"{name}{part}{kind and '_' + kind}_{ending(n, reference)}" for part in parts} for kind in ("", floor) if kind is not None}
 
   def named(kind: str, answers: np.ndarray, targets: np.ndarray, inputs: np.ndarray) -> dict[str, float]:
@@ -178,6 +177,12 @@ def answers_of(context: Context, inputs: np.ndarray, reference: Data | None, num
   return context.seen[key]
 
 
+def check_floor(name: str, floor: str | None) -> None:
+  """ValueError: there is no such floor."""
+  if floor is not None and floor not in get_args(Floor):
+    raise ValueError(f"{name}: floor {floor!r}; one of: {', '.join(get_args(Floor))}")
+
+
 def fitting_floor(name: str, floor: Floor | None, data: Data, given: tuple[int, ...]) -> None:
   """ValueError: from inputs of shape `given` this floor makes no images like the data's."""
   if floor in ("copy", "nearest", "bicubic") and not (given == tuple(data.shape) if floor == "copy" else _smaller(tuple(data.shape), given)):
@@ -188,7 +193,12 @@ def fitting_floor(name: str, floor: Floor | None, data: Data, given: tuple[int, 
 
 def floor_of(floor: str, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
   """What the floor answers to these inputs, like the targets."""
-  return FLOORS[floor](inputs, targets.shape[1:])
+  return another(targets) if floor == "another" else FLOORS[floor](inputs, targets.shape[1:])
+
+
+def another(targets: np.ndarray) -> np.ndarray:
+  """To each input the target of the one before it."""
+  return np.roll(targets, 1, axis=0)
 
 
 def _levels(images: np.ndarray) -> np.ndarray:

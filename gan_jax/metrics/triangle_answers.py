@@ -9,7 +9,7 @@ import numpy as np
 from gan_jax.data.base import Data
 from gan_jax.data.triangles.attributes import NAMES
 from gan_jax.data.triangles.verifier import Verdict, mattes, verify, vertex_error
-from gan_jax.metrics.answers import FLOORS, Floor, answers_of, fitting_floor, floor_of, input_shape, pairs_of
+from gan_jax.metrics.answers import Floor, answers_of, check_floor, fitting_floor, floor_of, input_shape, pairs_of
 from gan_jax.metrics.base import Context, Identity, Metric, ending, identity_of, whole
 
 FILL, BACKGROUND, TEXTURE = (NAMES.index(name) for name in ("fill", "background", "texture"))
@@ -37,8 +37,7 @@ def triangle_answers(*, n: int = 500, reference: Data | None = None, floor: Floo
   ValueError: data that are no triangles, or without a condition.
   """
   whole("n", n)
-  if floor is not None and floor not in FLOORS:
-    raise ValueError(f"triangle_answers: floor {floor!r}; one of: {', '.join(FLOORS)}")
+  check_floor("triangle_answers", floor)
   if truth not in ("target", "input"):
     raise ValueError(f'triangle_answers: truth is {truth!r}; it is "target" or "input"')
   style = ("style",) if truth == "input" else ()
