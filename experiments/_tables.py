@@ -4,6 +4,8 @@ A table stands between `<!-- table of NAME -->` and `<!-- end -->`; arms without
 
   gan-jax report experiments/results/league_ring runs/league_ring --out=experiments/results/league_ring
   python experiments/_tables.py
+
+Where that is refused, as the processor is another kind and vanilla's numbers with it, the runs have a folder and a table of their own.
 """
 
 import json

@@ -481,6 +481,15 @@ def test_what_a_report_keeps_is_read_again_and_grows(tmp_path):
   reports.report([kept, more], kept)
   grown = json.loads(table(kept, "summary.json"))
   assert grown["arms"]["pacgan2"]["raw/area_under_modes"]["seeds"] == list(range(10)) and grown["info"]["r1"]["missing_seeds"] == [5, 6, 7, 8, 9]
+  before = [table(kept, name) for name in ("summary.json", "results.csv", "report.md")]
+  other = other_seeds(first, tmp_path / "f")
+  row = "vanilla,5,3000,raw,modes_tquarter,"
+  (other / "results.csv").write_text(table(other, "results.csv").replace(row + "5", row + "4"))
+  with pytest.raises(UsageError, match=r"cannot grow by these runs: they do not agree \(raw/modes_tquarter of vanilla, seed 5: 5 and 4\)"):
+    reports.report([kept, other], kept)
+  assert before == [table(kept, name) for name in ("summary.json", "results.csv", "report.md")]
+  beside, _ = summaries.combine([summaries.read_run(run) for run in (kept, other)])
+  assert list(beside["arms"]) == ["kept/vanilla", "kept/pacgan2", "kept/unrolled5", "r1", "f/vanilla", "f/pacgan2", "f/unrolled5"]
   write_json(kept / "summary.json", {"info": {"vanilla": 3}})
   with pytest.raises(UsageError, match="not the summary of a report"):
     summaries.read_run(kept)

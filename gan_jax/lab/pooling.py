@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gan_jax.lab.results import Run, Values
@@ -41,14 +41,26 @@ def seeds_of(config: Mapping) -> list[int]:
 
 def _agree(first: Run, other: Run) -> bool:
   """On every number that both have."""
+  return next(_differences(first, other), None) is None
+
+
+def _differences(first: Run, other: Run) -> Iterator[str]:
   same = lambda one, two: one == two or (math.isnan(one) and math.isnan(two))
-  return all(
-    same(value, other.values[arm][name][seed])
-    for arm in first.values.keys() & other.values.keys()
-    for name in first.values[arm].keys() & other.values[arm].keys()
-    for seed, value in first.values[arm][name].items()
-    if seed in other.values[arm][name]
-  )
+  for arm in (arm for arm in first.values if arm in other.values):
+    for name in (name for name in first.values[arm] if name in other.values[arm]):
+      for seed, value in first.values[arm][name].items():
+        if seed in other.values[arm][name] and not same(value, other.values[arm][name][seed]):
+          yield f"{name} of {arm}, seed {seed}: {value:g} and {other.values[arm][name][seed]:g}"
+
+
+def why_apart(runs: Sequence[Run]) -> str:
+  """Why they are not pooled, in a few words."""
+  for other in runs[1:]:
+    if not one_experiment(runs[0], other):
+      return f"{other.directory} has other settings"
+    for difference in _differences(runs[0], other):
+      return f"they do not agree ({difference}), as runs on another kind of processor, or by other code"
+  return "they are not one experiment"
 
 
 def _joined(*runs: Run) -> Run:
@@ -56,7 +68,7 @@ def _joined(*runs: Run) -> Run:
   arms = {**first.config.get("arms", {}), **other.config.get("arms", {})}
   seeds = sorted({*seeds_of(first.config["config"]), *seeds_of(other.config["config"])})
   changes = [*first.config.get("changes", ()), *other.config.get("changes", ())]
-  of = {arm: [run for run in (first, other) if _has(run, arm)] or [first] for arm in arms}
+  of = {arm: [run for run in (first, other) if has(run, arm)] or [first] for arm in arms}
   whole = lambda part: {arm: found for arm in arms if (found := union(*(part(run).get(arm, {}) for run in of[arm])))}
   return first._replace(
     config={**first.config, "config": {**first.config["config"], "seeds": seeds}, "arms": arms, **({"changes": changes} if changes else {})},
@@ -85,7 +97,7 @@ def relative_cost(status: Mapping[str, Any], base: Mapping[str, Any]) -> float |
   return own / other if own and other and status.get("seeds_by") == base.get("seeds_by") else None
 
 
-def _has(run: Run, arm: str) -> bool:
+def has(run: Run, arm: str) -> bool:
   """Whether there is something of the arm: values, or how it failed."""
   return arm in run.values or run.status.get(arm, {}).get("status") == "failed"
 
@@ -117,4 +129,4 @@ def _status(one: Mapping[str, Any], two: Mapping[str, Any] | None = None) -> dic
   }
 
 
-__all__ = ["one_experiment", "pooled", "seeds_of", "union"]
+__all__ = ["has", "one_experiment", "pooled", "seeds_of", "union", "why_apart"]

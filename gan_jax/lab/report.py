@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.lab import document, figures, histograms, improvement, meters, pictures, results, rundir, sample_figures, scoring, tables
+from gan_jax.lab import document, figures, histograms, improvement, meters, pictures, pooling, results, rundir, sample_figures, scoring, tables
 from gan_jax.lab import summary as summaries
 from gan_jax.lab.errors import UsageError
 from gan_jax.lab.page import Picture
@@ -67,6 +67,8 @@ def report(directories: str | os.PathLike | Sequence[str | os.PathLike], out: st
   own = [run for run in runs if run.directory.resolve() == folder.resolve()]
   if not own:
     _check_free(folder, one)
+  elif len(one) > 1 and all(run.kept for run in own):
+    raise UsageError(f"{folder} cannot grow by these runs: {pooling.why_apart(runs)}; name another --out=")
   if len(runs) == 1 or all(run.kept for run in own):
     rundir.write(folder / "summary.json", summaries.to_json(summary).encode())
   if len(one) == 1 and out is not None and all(run.kept for run in own):

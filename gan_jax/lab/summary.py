@@ -127,13 +127,18 @@ def combine(runs: list[Run]) -> tuple[dict[str, Any], dict[str, tuple[Run, str]]
   summaries = [summarise(run) for run in runs]
   if len(runs) == 1:
     return summaries[0], {arm: (runs[0], arm) for arm in runs[0].arms}
-  all_arms = [arm for run in runs for arm in run.arms]
+  there = [arm for run in runs for arm in run.arms if pooling.has(run, arm)]
+  left = {arm for run in runs for arm in run.arms} - set(there)  # nothing is known of these yet; listed once
+  arms_of = []
+  for run in runs:
+    arms_of.append([arm for arm in run.arms if pooling.has(run, arm) or arm in left])
+    left -= set(run.arms)
   labels = _directory_labels(runs)
   whole = summaries[0] | {"arms": {}, "info": {}}
   sources, baselines = {}, {}
   named = [
-    {arm: arm if all_arms.count(arm) == 1 else f"{label}/{arm}" for arm in run.arms}
-    for run, label in zip(runs, labels, strict=True)
+    {arm: arm if there.count(arm) <= 1 else f"{label}/{arm}" for arm in arms}
+    for arms, label in zip(arms_of, labels, strict=True)
   ]
   first = named[0].get(whole["baseline"]) or next(
     (names[whole["baseline"]] for names in named if whole["baseline"] in names), whole["baseline"]
