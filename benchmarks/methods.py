@@ -25,7 +25,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "methods.json"
 CARDS = HERE.parent / "docs" / "methods"
-TABLES = ("ring_rls", "grid_rls", "stacked_digits", "stacked_digits_conv", "league_ring", "league_grid", "league_digits")  # that cards quote
+TABLES = (  # that cards quote; a league has the arms of the table before it as well
+  "ring_rls", "grid_rls", "stacked_digits", "stacked_digits_conv", "league_ring", "league_grid", "league_digits", "league_digits_more",
+)  # fmt: skip
 
 ARMS_OF: Mapping[str, tuple[str, ...]] = {  # card -> its arms, where they are not of its own name
   "gan": ("vanilla", "minimax"), "wasserstein": ("wgan_clip",), "relativistic": ("relativistic_paired", "relativistic_average"),
@@ -167,11 +169,13 @@ def figure(ratio: float) -> str:
 
 def helps(arms: tuple[str, ...], summaries: Mapping[str, Mapping[str, Any]]) -> str:
   """Modes at t = a quarter, mean (SD), beside vanilla's, and Holm's p: what the tables say, in no other words."""
-  found = []
+  found: list[str] = []
+  quoted: set[tuple] = set()
   for table, summary in summaries.items():
     name = f"raw/{summary['primary']}"
     values = {arm: part[name] for arm, part in summary["arms"].items() if name in part}
-    shown = [arm for arm in arms if arm in values and arm != "vanilla"]
+    shown = [arm for arm in arms if arm in values and arm != "vanilla" and (arm, *values[arm]["values"]) not in quoted]
+    quoted |= {(arm, *values[arm]["values"]) for arm in shown}
     if not shown:
       continue
     own = "; ".join(

@@ -1,6 +1,6 @@
 """The leagues' tables in README.md beside this, from results/*/summary.json: `python experiments/_tables.py` writes them, `--check` compares.
 
-A table stands between `<!-- table of NAME -->` and `<!-- end -->`; arms without results are left out. After more arms of a league:
+A table stands between `<!-- table of NAME -->` (or `tuning of`) and `<!-- end -->`; arms without results are left out. After more arms of a league:
 
   gan-jax report experiments/results/league_ring runs/league_ring --out=experiments/results/league_ring
   python experiments/_tables.py
@@ -46,11 +46,28 @@ def table(summary: Mapping[str, Any]) -> str:
   return "\n".join([*lines, *map(row, order)])
 
 
+def tuning(summary: Mapping[str, Any]) -> str:
+  """Methods all of whose three settings are done: mean modes at t = 1/4 and every seed, the best in bold."""
+  done = [arm for arm in summary["arms"] if summary["info"][arm]["status"] == "done" and DECIDES in summary["arms"][arm]]
+  lines = ["| method | default | its second setting | its third |", "|---|---|---|---|"]
+  for method, *others in zip(done, done[1:], done[2:], strict=False):
+    if all(other.startswith(f"{method}_") for other in others):
+      means = [float(summary["arms"][arm][DECIDES]["mean"]) for arm in (method, *others)]
+      shown = []
+      for place, arm in enumerate((method, *others)):
+        mean = f"**{means[place]:.1f}**" if place == means.index(max(means)) else f"{means[place]:.1f}"
+        name = "" if arm == method else f"`{arm.removeprefix(f'{method}_')}` "
+        shown.append(f"{name}{mean} [{' '.join(f'{value:g}' for value in summary['arms'][arm][DECIDES]['values'])}]")
+      lines.append(f"| {method} | {' | '.join(shown)} |")
+  return "\n".join(lines)
+
+
 def written(text: str) -> str:
   """The README with its tables as the results have them now."""
-  found = lambda name: table(json.loads((HERE / "results" / name / "summary.json").read_text()))
-  pattern = r"(<!-- table of (\w+) -->\n).*?(\n<!-- end -->)"
-  return re.sub(pattern, lambda match: match[1] + found(match[2]) + match[3], text, flags=re.DOTALL)
+  made = {"table": table, "tuning": tuning}
+  found = lambda kind, name: made[kind](json.loads((HERE / "results" / name / "summary.json").read_text()))
+  pattern = r"(<!-- (table|tuning) of (\w+) -->\n)(?:(?!<!--).)*(<!-- end -->)"
+  return re.sub(pattern, lambda match: f"{match[1]}{found(match[2], match[3])}\n{match[4]}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
