@@ -4,7 +4,7 @@ Data, players, optimiser, evaluation and weights of penalties are those of stack
 three controls: a discriminator of twice the width, two steps of D a round, and a batch of twice the size. As in league_ring.py read the columns
 samples and cost beside the modes; five seeds say where to look, not who is better.
 
-  gan-jax run --config=experiments/league_digits.py --workdir=runs/league_digits      5 seeds, 20,000 rounds, 81 arms: hours, arm by arm
+  gan-jax run --config=experiments/league_digits.py --workdir=runs/league_digits      5 seeds, 20,000 rounds, 84 arms: hours, arm by arm
   gan-jax run --config=experiments/league_digits.py:quick --workdir=runs/league_digits_quick    2 seeds, 300 rounds, 6 arms: to see that all works
   gan-jax run --config=experiments/league_digits.py:tune --workdir=runs/league_digits_tune    every method at 3 settings, on 3 seeds not reported
   gan-jax run --config=experiments/league_digits.py:tuned --workdir=runs/league_digits_tuned    once results/ has the tuning: those at their best

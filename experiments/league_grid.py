@@ -3,7 +3,7 @@
 Data and evaluation are those of grid_rls.py, the arms and their settings those of league_ring.py. Name the arms of the question with `--arms=`:
 README.md beside this says which have been run.
 
-  gan-jax run --config=experiments/league_grid.py --workdir=runs/league_grid      10 seeds, 30,000 rounds, 81 arms: hours, arm by arm
+  gan-jax run --config=experiments/league_grid.py --workdir=runs/league_grid      10 seeds, 30,000 rounds, 83 arms: hours, arm by arm
   gan-jax run --config=experiments/league_grid.py:quick --workdir=runs/league_grid_quick    2 seeds, 300 rounds, 6 arms: to see that all works
   gan-jax run --config=experiments/league_grid.py:tune --workdir=runs/league_grid_tune    every method at 3 settings, on 3 seeds not reported
   gan-jax run --config=experiments/league_grid.py:tuned --workdir=runs/league_grid_tuned    once results/ has the tuning: those at their best

@@ -6,7 +6,7 @@ Look at the table twice: a round of PacGAN by packs, WGAN or ridge leverage samp
 samples), and a round of some costs many times the CPU time (the column cost). All arms are one family for Holm's correction: with 80 tests of ten
 seeds the smallest possible p is .16, so a league says where to look; who is better is then asked of few arms and more seeds (`:final`).
 
-  gan-jax run --config=experiments/league_ring.py --workdir=runs/league_ring      10 seeds, 30,000 rounds, 81 arms: hours, arm by arm
+  gan-jax run --config=experiments/league_ring.py --workdir=runs/league_ring      10 seeds, 30,000 rounds, 83 arms: hours, arm by arm
   gan-jax run --config=experiments/league_ring.py:quick --workdir=runs/league_ring_quick    2 seeds, 300 rounds, 6 arms: to see that all works
   gan-jax run --config=experiments/league_ring.py:tune --workdir=runs/league_ring_tune    every method at 3 settings, on 3 seeds not reported
   gan-jax run --config=experiments/league_ring.py:tuned --workdir=runs/league_ring_tuned    once results/ has the tuning: those at their best

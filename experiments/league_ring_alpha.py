@@ -4,7 +4,7 @@ Data, players, optimiser and evaluation are those of ring_alpha.py; the arms are
 Name the arms of the question with `--arms=`: README.md beside this says which have been run. Success and failure are rates over seeds, with Wilson
 intervals (`all_modes_t1`, `no_modes_t1`): ten seeds leave an interval of half the range, hence the fifty.
 
-  gan-jax run --config=experiments/league_ring_alpha.py --workdir=runs/league_ring_alpha      50 seeds, 156,000 rounds, 81 arms: wants a GPU
+  gan-jax run --config=experiments/league_ring_alpha.py --workdir=runs/league_ring_alpha      50 seeds, 156,000 rounds, 83 arms: wants a GPU
   gan-jax run --config=experiments/league_ring_alpha.py:quick --workdir=runs/league_ring_alpha_quick    2 seeds, 300 rounds, 6 arms: to see it work
   gan-jax run --config=experiments/league_ring_alpha.py:tune --workdir=runs/league_ring_alpha_tune    3 settings each, on 3 seeds not reported
   gan-jax run --config=experiments/league_ring_alpha.py:tuned --workdir=runs/league_ring_alpha_tuned    at their best, once that is in results/

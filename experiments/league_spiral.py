@@ -3,7 +3,7 @@
 Data, players, optimiser and evaluation are those of spiral.py; the arms are those of `_methods.py` with the penalties' weights of league_ring.py.
 Name the arms of the question with `--arms=`: README.md beside this says which have been run.
 
-  gan-jax run --config=experiments/league_spiral.py --workdir=runs/league_spiral      10 seeds, 30,000 rounds, 81 arms: hours, arm by arm
+  gan-jax run --config=experiments/league_spiral.py --workdir=runs/league_spiral      10 seeds, 30,000 rounds, 83 arms: hours, arm by arm
   gan-jax run --config=experiments/league_spiral.py:quick --workdir=runs/league_spiral_quick    2 seeds, 300 rounds, 6 arms: to see that all works
   gan-jax run --config=experiments/league_spiral.py:tune --workdir=runs/league_spiral_tune    every method at 3 settings, on 3 seeds not reported
   gan-jax run --config=experiments/league_spiral.py:tuned --workdir=runs/league_spiral_tuned    once results/ has the tuning: those at their best

@@ -212,13 +212,13 @@ def gan(
     for name in (name for name in named or {} if name in RESERVED):
       raise ValueError(f'a term called "{name}" would hide the metric of that name; call it something else')
   generator, discriminator = on_axis(in_front(generator, prior), axis_name), on_axis(discriminator, axis_name)
+  modules = {"generator": generator, "discriminator": discriminator}
   terms = {"generator": dict(generator_terms or {}), "discriminator": dict(discriminator_terms or {})}
   adversarial = {"generator": objective.generator, "discriminator": objective.discriminator}
 
   def set_up(state: GanState, batch: Batch, key: Array) -> tuple[Play, dict[str, Calls]]:
     latent_key, real_key, fake_key, term_key = jax.random.split(key, 4)
     noise_key = jax.random.fold_in(key, 5)
-    modules = {"generator": generator, "discriminator": discriminator}
     calls = {name: Calls(module, name, state, key=noise_key, axis_name=axis_name) for name, module in modules.items()}
     condition = batch.get("condition")
     generate = lambda z: calls["generator"](z, *given(condition))
@@ -276,9 +276,8 @@ def gan(
         inputs = view.apply(batch["image"], look)
         condition = None if batch.get("condition") is None else view_condition(batch["condition"], view)
         told = () if view.context is None else (view.context(len(batch["image"]), look),)
-      module = {"generator": generator, "discriminator": discriminator}[name]
-      params, network_state = init_network(module, key, inputs, *given(condition), *told)
-      warn_of_own_batches(module, network_state, axis_name)
+      params, network_state = init_network(modules[name], key, inputs, *given(condition), *told)
+      warn_of_own_batches(modules[name], network_state, axis_name)
       memory = {n: term.init() for n, term in terms[name].items() if isinstance(term, StatefulTerm)}
       model_state = {"network": network_state, "memory": memory}
       if name == "discriminator" and view.init is not None:

@@ -19,17 +19,18 @@ class Tokenised:
   """`source` with its captions as numbers of words; see `tokenised`."""
 
   def __init__(self, source: Source, texts: list[str], length: int):
-    counts = Counter(word for text in texts for word in words(text))
+    said = [words(text) for text in texts]
+    counts = Counter(word for one in said for word in one)
     common = sorted(counts, key=lambda word: (-counts[word], word))[: VOCABULARY - 2]
     self.vocabulary = {word: number for number, word in enumerate(common, start=2)}
-    self.longest = max(len(words(text)) for text in texts)
+    self.longest = max(map(len, said))
     if self.longest > length:
-      said = next(text for text in texts if len(words(text)) == self.longest)
+      text = texts[[len(one) for one in said].index(self.longest)]
       remedy = f"length = {length} are the most; set data.length = {self.longest}"
-      raise DataFormatError(f'a caption has {self.longest} words ("{said[:40]}..."), and {remedy}')
+      raise DataFormatError(f'a caption has {self.longest} words ("{text[:40]}..."), and {remedy}')
     self.tokens = np.full((len(texts), length), PADDING, np.int32)
-    for row, text in enumerate(texts):
-      found = [self.vocabulary.get(word, UNKNOWN) for word in words(text)]
+    for row, one in enumerate(said):
+      found = [self.vocabulary.get(word, UNKNOWN) for word in one]
       self.tokens[row, : len(found)] = found
     self.source, self.kind, self.classes, self.labels, self.shape = source, source.kind, source.classes, source.labels, source.shape
 

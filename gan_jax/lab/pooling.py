@@ -86,15 +86,14 @@ def _joined(*runs: Run) -> Run:
 def _settled(run: Run) -> Run:
   """With costs relative to the run's own baseline: the other's machine, or what ran beside it, was perhaps another."""
   base = run.status.get(run.config.get("config", {}).get("baseline", "vanilla"), {})
-  return run._replace(status={arm: {**status, "relative_cost": relative_cost(status, base)} for arm, status in run.status.items()})
+  ratio = lambda status: cost_ratio(status, base, "seconds_per_seed_round")
+  return run._replace(status={arm: {"relative_cost": ratio(status), **status} for arm, status in run.status.items()})
 
 
-def relative_cost(status: Mapping[str, Any], base: Mapping[str, Any]) -> float | None:
-  """What is settled already; None where seeds were played at once here and one by one there, which cost differently."""
-  own, other = (of.get("seconds_per_seed_round") for of in (status, base))
-  if "relative_cost" in status:
-    return status["relative_cost"]
-  return own / other if own and other and status.get("seeds_by") == base.get("seeds_by") else None
+def cost_ratio(of: Mapping[str, Any], base: Mapping[str, Any], cost: str) -> float | None:
+  """Of what stands under `cost`; None where seeds were played at once here and one by one there, which cost differently."""
+  own, other = of.get(cost), base.get(cost)
+  return own / other if own and other and of.get("seeds_by") == base.get("seeds_by") else None
 
 
 def has(run: Run, arm: str) -> bool:
@@ -129,4 +128,4 @@ def _status(one: Mapping[str, Any], two: Mapping[str, Any] | None = None) -> dic
   }
 
 
-__all__ = ["has", "one_experiment", "pooled", "seeds_of", "union", "why_apart"]
+__all__ = ["cost_ratio", "has", "one_experiment", "pooled", "seeds_of", "union", "why_apart"]

@@ -89,10 +89,8 @@ def set_baselines(summary: dict[str, Any], baselines: Mapping[str, str]) -> None
   """
   for arm, info in summary["info"].items():
     baseline = summary["info"].get(baselines[arm], {})
-    own, other = info["cost_per_round"], baseline.get("cost_per_round")
-    alike = info.get("seeds_by") == baseline.get("seeds_by")  # seeds at once and one by one cost differently
     if not info["settled"]:
-      info["relative_cost"] = own / other if own and other and alike else None
+      info["relative_cost"] = pooling.cost_ratio(info, baseline, "cost_per_round")
     info["test"] = {}
   for weights in ("raw", "ema"):
     tested = {}

@@ -6,7 +6,7 @@ the nearest known pixel), "another" (a perfect picture that does not listen: the
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -179,8 +179,8 @@ def answers_of(context: Context, inputs: np.ndarray, reference: Data | None, num
 
 def check_floor(name: str, floor: str | None) -> None:
   """ValueError: there is no such floor."""
-  if floor is not None and floor not in get_args(Floor):
-    raise ValueError(f"{name}: floor {floor!r}; one of: {', '.join(get_args(Floor))}")
+  if floor is not None and floor not in FLOORS:
+    raise ValueError(f"{name}: floor {floor!r}; one of: {', '.join(FLOORS)}")
 
 
 def fitting_floor(name: str, floor: Floor | None, data: Data, given: tuple[int, ...]) -> None:
@@ -193,7 +193,7 @@ def fitting_floor(name: str, floor: Floor | None, data: Data, given: tuple[int, 
 
 def floor_of(floor: str, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
   """What the floor answers to these inputs, like the targets."""
-  return another(targets) if floor == "another" else FLOORS[floor](inputs, targets.shape[1:])
+  return FLOORS[floor](inputs, targets)
 
 
 def another(targets: np.ndarray) -> np.ndarray:
@@ -222,7 +222,7 @@ def _bicubic(inputs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
   return np.stack([np.stack([enlarge(image[..., c]) for c in range(shape[2])], axis=-1) for image in inputs])
 
 
-def _fill(inputs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _fill(inputs: np.ndarray) -> np.ndarray:
   """Every pixel of a hole as the known one nearest to it."""
   filled = []
   for image in inputs:
@@ -231,6 +231,8 @@ def _fill(inputs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
   return np.stack(filled)
 
 
-FLOORS: dict[str, Callable[[np.ndarray, tuple[int, ...]], np.ndarray]] = {
-  "copy": lambda inputs, shape: inputs, "nearest": _nearest, "bicubic": _bicubic, "fill": _fill,
+FLOORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {  # (inputs, targets) -> answers
+  "copy": lambda inputs, targets: inputs, "nearest": lambda inputs, targets: _nearest(inputs, targets.shape[1:]),
+  "bicubic": lambda inputs, targets: _bicubic(inputs, targets.shape[1:]), "fill": lambda inputs, targets: _fill(inputs),
+  "another": lambda inputs, targets: another(targets),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from gan_jax.data.base import Data
 from gan_jax.data.triangles import captions
 from gan_jax.data.triangles.attributes import NAMES
 from gan_jax.data.triangles.verifier import verify
-from gan_jax.metrics.answers import another, answers_of, check_floor, pairs_of
+from gan_jax.metrics.answers import another, answers_of, pairs_of
 from gan_jax.metrics.base import Context, Identity, Metric, ending, identity_of, whole
 
 FILL, BACKGROUND = NAMES.index("fill"), NAMES.index("background")
@@ -37,7 +37,6 @@ def caption_scores(*, n: int = 500, among: int = 100, reference: Data | None = N
   """
   if whole("n", n) < whole("among", among, 2):
     raise ValueError(f"caption_scores ranks among {among} captions and has n = {n}; set n to at least that")
-  check_floor("caption_scores", floor)
   if floor not in (None, "another"):
     raise ValueError(f'caption_scores: floor {floor!r}; captions are no images, so it is "another" or None')
   kinds = ("triangle_ok", "background_ok", *NAMES, "all_five", "valid_all_five", "swapped", "r_precision", "r_precision_colors")
