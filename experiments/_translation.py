@@ -29,14 +29,16 @@ ARMS = {
 
 
 def paired(
-  arg: str | None, question: str, data: Mapping[str, Any], metrics: Mapping[str, Any], *, prior: Mapping[str, Any], cpu: Sequence[str],
-  rounds: int, arms: Mapping[str, Any] = ARMS,
+  arg: str | None, question: str, data: Mapping[str, Any], metrics: Mapping[str, Any], *, prior: Mapping[str, Any], quick: Sequence[str],
+  rounds: int, arms: Mapping[str, Any] = ARMS, large: str | None = None,
 ) -> ConfigDict:  # fmt: skip
-  """A U-Net against patches, over the arms. The form cpu has narrow players, those arms and so many rounds; quick an eighth of them, up to 1,250."""
-  if arg not in (None, "cpu", "quick"):
-    raise ValueError(f"no form {arg!r} of this experiment; use cpu or quick")
-  small = arg is not None
-  rounds = {None: 20_000, "cpu": rounds, "quick": min(rounds // 8, 1250)}[arg]
+  """A U-Net against patches, over the arms. The form cpu has narrow players and so many rounds; quick those arms and an eighth of the rounds, up to
+  1,250. `large` names a form with the players of the long one; what else it changes is the experiment's own."""
+  forms = [form for form in (large, "cpu", "quick") if form]
+  if arg not in (None, *forms):
+    raise ValueError(f"no form {arg!r} of this experiment; use {', '.join(forms[:-1])} or {forms[-1]}")
+  small = arg in ("cpu", "quick")
+  rounds = {"cpu": rounds, "quick": min(rounds // 8, 1250)}.get(arg or "", 20_000)
   steps = {"name": "cosine_decay_schedule", "init_value": 2e-3 if small else 2e-4, "decay_steps": rounds}
   adam = {"name": "adam", "learning_rate": steps, "b1": 0.5, "b2": 0.999}
   config: dict[str, Any] = {
@@ -63,6 +65,6 @@ def paired(
       "num_samples": 500 if small else 1000, "thresholds": (1,), "every": rounds // 5, "monitor_samples": 200, "distances": True,
       "metrics": dict(metrics),
     },
-    "arms": pick(arms, *cpu) if small else dict(arms),
+    "arms": pick(arms, *quick) if arg == "quick" else dict(arms),
   }  # fmt: skip
   return ConfigDict(config, convert_dict=False)

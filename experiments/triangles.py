@@ -61,12 +61,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
       "generator": {"name": "dcgan_generator", "features": (64, 32), "strides": (2, 2), "kernel": 4, "batch_norm": None, "activation": "leaky_relu"},
       "discriminator": {"name": "dcgan_discriminator", "features": (32, 64), "strides": (2, 2), "batch_norm": None},
       "discriminator_terms": {"r1": {"gamma": 0.1}, "r2": {"gamma": 0.1}},
-      "arms": pick(ARMS, "vanilla", "rpgan_r1_r2"),
     }  # fmt: skip
     config["data"] |= {"size": 16, "only": SMALL}
     config["evaluation"] |= {"num_samples": 2000, "monitor_samples": 256, "metrics": {"triangle_scores": {"n": 2000}}}
   if arg == "quick":
-    config["num_steps"] = 400
+    config |= {"num_steps": 400, "arms": pick(ARMS, "vanilla", "rpgan_r1_r2")}
     config["evaluation"] |= {"num_samples": 512, "every": 100, "metrics": {"triangle_scores": {"n": 512}}}
   return ConfigDict(config, convert_dict=False)
 

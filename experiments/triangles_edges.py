@@ -7,8 +7,8 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) on triangles, with 
   evaluation  500 outlines of the test split: triangles, corners (pixels from the true ones), masks; the mean difference of 5 answers to one outline
 
   gan-jax run --config=experiments/triangles_edges.py --workdir=runs/triangles_edges               3 seeds, 5 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_edges.py:cpu --workdir=runs/triangles_edges_cpu       plain backgrounds, 2 arms, 20,000 rounds, 1 seed
-  gan-jax run --config=experiments/triangles_edges.py:quick --workdir=runs/triangles_edges_quick   the same, 1,250 rounds: blobs in place
+  gan-jax run --config=experiments/triangles_edges.py:cpu --workdir=runs/triangles_edges_cpu       plain backgrounds, 5 arms, 20,000 rounds, 1 seed
+  gan-jax run --config=experiments/triangles_edges.py:quick --workdir=runs/triangles_edges_quick   the same, 2 arms, 1,250 rounds: blobs in place
 """
 
 from _translation import ARMS, paired
@@ -26,6 +26,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     prior={"name": "normal", "size": 8},
     # L1 drives tanh to its ends here, and nothing brings it back.
     arms={**ARMS, "l1": {**ARMS["l1"], "generator.final": None}, "light": {"generator_terms.reconstruction.weight": 1.0}},
-    cpu=("relativistic", "l1"),
+    quick=("relativistic", "l1"),
     rounds=20_000,
   )

@@ -15,7 +15,7 @@ Vinyals, 2019 (arXiv:1905.10887); augmentation in D: Zhao et al., 2020 (arXiv:20
               The verifier: the share of each type that is drawn validly, and as that type (metrics.triangle_scores)
 
   gan-jax run --config=experiments/triangles_longtail.py --workdir=runs/longtail               5 seeds, 3 arms: wants a GPU
-  gan-jax run --config=experiments/triangles_longtail.py:cpu --workdir=runs/longtail_cpu       3 seeds, 2 arms, one classifier of 300 updates
+  gan-jax run --config=experiments/triangles_longtail.py:cpu --workdir=runs/longtail_cpu       3 seeds, 3 arms, one classifier of 300 updates
   gan-jax run --config=experiments/triangles_longtail.py:quick --workdir=runs/longtail_quick   400 rounds, 1 seed, 2 arms: two minutes, and blobs
 """
 
@@ -61,7 +61,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     "arms": ARMS,
   }  # fmt: skip
   if arg is not None:
-    config |= {"seeds": 3, "arms": pick(ARMS, "uniform", "augmented")}
+    config |= {"seeds": 3}
     balancing |= {"steps": 300, "classifiers": 1}
   if arg == "quick":
     config |= {"seeds": 1, "num_steps": 400, "arms": pick(ARMS, "vanilla", "uniform")}

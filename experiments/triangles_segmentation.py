@@ -13,8 +13,8 @@ Our own card: pix2pix (Isola et al., 2017, arXiv:1611.07004) and pix2pixHD (Wang
 
   gan-jax run --config=experiments/triangles_segmentation.py --workdir=runs/triangles_segmentation               3 seeds, 4 arms: wants a GPU
   gan-jax run --config=experiments/triangles_segmentation.py:cpu --workdir=runs/triangles_segmentation_cpu       maps 8 32 64 64, 3x3
-              and nearest pixels up, Adam 2e-3, batch 8, 20,000 rounds, average .99, 2 arms, 1 seed
-  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 1,250 rounds
+              and nearest pixels up, Adam 2e-3, batch 8, 20,000 rounds, average .99, 4 arms, 1 seed
+  gan-jax run --config=experiments/triangles_segmentation.py:quick --workdir=runs/triangles_segmentation_quick   the same, 2 arms, 1,250 rounds
 """
 
 from _translation import paired
@@ -30,6 +30,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     {"name": "triangles", "size": 32, "condition": "segmentation"},
     {"triangle_answers": scores | {"floor": "another"}, "psnr": scores, "ssim": scores, "answer_diversity": {"n": 100, "reference": held_out}},
     prior={"name": "normal", "size": 8},
-    cpu=("l1", "relativistic"),
+    quick=("l1", "relativistic"),
     rounds=20_000,
   )
