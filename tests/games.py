@@ -237,7 +237,9 @@ SIBLINGS = {
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
 ON_SHARDS = {
   *SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive", "imle",
-  "ridge_leverage", "self_conditioned",
+  "ridge_leverage", "self_conditioned", "veegan", "d2gan", "convolutional", "cyclegan", "maxout", "repeat", "extragradient", "simultaneous",
+  "shared_noise", "label_smoothing", "r2", "wgan_lp", "zero_gp", "noisy_pack", "pack2", "minimax", "least_squares", "hinge", "clip_weights", "ema",
+  "dragan", "mode_seeking", "instance_noise", "batch_norm_generator",
 }  # fmt: skip
 
 

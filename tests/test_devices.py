@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax import build, core
 
 # What looks across samples, cuts the batch, or differentiates through collectives: on 2 and 8 devices as well. Every other game and count is slow.
-TELLING = ("minibatch_discrimination", "minibatch_stddev", "pack4", "n_critic", "batch_norm_discriminator", "bures")
+TELLING = ("minibatch_discrimination", "pack4", "batch_norm_discriminator", "bures")
 DEFAULT = {*((name, 4) for name in GAMES if name not in ON_SHARDS), *((name, count) for name in TELLING for count in (2, 8)), ("non_saturating", 1)}
 everywhere = [
   pytest.param(name, count, marks=[] if (name, count) in DEFAULT else pytest.mark.slow, id=f"{name}-{count}")

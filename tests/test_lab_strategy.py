@@ -317,7 +317,9 @@ def arm_of_images(**source) -> resolve.Experiment:
 
 @pytest.mark.parametrize("name", ["jit", "sharded"])
 def test_a_streamed_run_is_the_run_on_the_device(name, monkeypatch):
-  """Bit for bit, whatever the pieces: here of 3 rounds, 20 rounds in stretches of 10."""
+  """Bit for bit, whatever the pieces: here of 3 rounds, 20 rounds in stretches of 10. With the emitters that users have (conftest.py)."""
+  emitters = {"xla_cpu_use_fusion_emitters": True} if "use_fusion_emitters=false" in os.environ["XLA_FLAGS"] else {}
+  monkeypatch.setattr(jax, "jit", functools.partial(jax.jit, compiler_options=emitters))
   on_device, streamed = arm_of_images(streamed=False), arm_of_images(streamed=True)
   assert streamed.data.streamed and not on_device.data.streamed
   monkeypatch.setattr(program, "CHUNK_BYTES", 3 * 2 * 32 * 20)
