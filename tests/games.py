@@ -232,14 +232,16 @@ SIBLINGS = {
   "sliced_wasserstein": "bures", "alpha": "minimax", **dict.fromkeys(f_divergences.__all__, "minimax"), "top_k": "relativistic_average",
   "san": "feature_matching", "approximate_r1": "dragan", "approximate_r2": "dragan", "roth": "r1", "consistency": "dragan",
   "balanced_consistency": "dragan", "gdpp": "bures", "gdpp_eigenvalues": "bures", "infogan": "feature_matching", "virtual_batch": "spectral_norm",
-  "deligan": "mgan", "kernel_leverage": "ridge_leverage", "cut": "cyclegan",
+  "deligan": "mgan", "kernel_leverage": "ridge_leverage", "cut": "cyclegan", "label_smoothing": "non_saturating", "least_squares": "minimax",
+  "hinge": "minimax", "wgan_lp": "wgan_gp", "zero_gp": "wgan_gp", "r2": "r1", "noisy_pack": "pack2",
+  "batch_norm_generator": "batch_norm_discriminator",
+  "extra_adam": "extragradient", "ema": "mgan", "maxout": "minibatch_stddev", "repeat": "simultaneous", "competitive": "symplectic",
 }  # fmt: skip
 # Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
 ON_SHARDS = {
-  *SIBLINGS, "ali", "mdgan", "gman", "extra_adam", "symplectic", "competitive", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive", "imle",
-  "ridge_leverage", "self_conditioned", "veegan", "d2gan", "convolutional", "cyclegan", "maxout", "repeat", "extragradient", "simultaneous",
-  "shared_noise", "label_smoothing", "r2", "wgan_lp", "zero_gp", "noisy_pack", "pack2", "minimax", "least_squares", "hinge", "clip_weights", "ema",
-  "dragan", "mode_seeking", "instance_noise", "batch_norm_generator",
+  *SIBLINGS, "ali", "mdgan", "gman", "symplectic", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive", "imle",
+  "ridge_leverage", "self_conditioned", "veegan", "d2gan", "convolutional", "cyclegan", "extragradient", "simultaneous", "shared_noise",
+  "pack2", "minimax", "clip_weights", "dragan", "mode_seeking", "instance_noise",
 }  # fmt: skip
 
 

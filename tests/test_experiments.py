@@ -128,7 +128,7 @@ def test_the_tasks_run_end_to_end(name, tmp_path):
   assert all(np.isfinite(float(value)) for name, part in summary["arms"][arm].items() for value in part["values"] if name == "raw/finite")
 
 
-@pytest.mark.parametrize("name", [*LIKE, *LARGE])
+@pytest.mark.parametrize("name", [*(pytest.param(name, marks=pytest.mark.slow) for name in LIKE), *LARGE])
 def test_quick_forms_fit_real_data(name, request):
   quick(name, request)
 
