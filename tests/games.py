@@ -226,7 +226,7 @@ GAMES = {
   "cut": translated(own(games.cut, Sowing(), discriminator(), identity_weight=1.0, patches=3, heads=4, ema_decay=0.9)),
 }  # fmt: skip
 
-# Rows whose machinery another row has already: they run with the slow tests.
+# Rows whose machinery another row has already, or nearly (competitive also solves a system): they run with the slow tests.
 SIBLINGS = {
   "bigan": "ali", "mode_regularized": "mdgan", "madgan": "mgan", "historical_averaging": "clip_weights", "optimistic_adam": "clip_weights",
   "sliced_wasserstein": "bures", "alpha": "minimax", **dict.fromkeys(f_divergences.__all__, "minimax"), "top_k": "relativistic_average",

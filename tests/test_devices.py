@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import build, core
 
-# What looks across samples, cuts the batch, or differentiates through collectives: on 2 and 8 devices as well. Every other game and count is slow.
+# One of each kind that looks across samples, cuts the batch or reduces over it: on 2 and 8 devices as well. Every other game and count is slow.
 TELLING = ("minibatch_discrimination", "pack4", "batch_norm_discriminator", "bures")
 DEFAULT = {*((name, 4) for name in GAMES if name not in ON_SHARDS), *((name, count) for name in TELLING for count in (2, 8)), ("non_saturating", 1)}
 everywhere = [
