@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from gan_jax.lab import figures, formats, results, tables, terminal
+from gan_jax.lab import figures, formats, results, rundir, tables, terminal
 from gan_jax.lab import report as reports
 from gan_jax.lab import summary as summaries
 from gan_jax.lab.errors import UsageError
@@ -447,6 +447,28 @@ def test_arms_that_were_played_elsewhere_are_one_table(tmp_path):
   with pytest.raises(UsageError, match="experiments differ"):  # two machines, or two versions
     summaries.combine([summaries.read_run(run) for run in (first, make_run(tmp_path / "c", experiment="league_ring", num_samples=99))])
   assert "b/vanilla" in summaries.combine([summaries.read_run(run) for run in (first, second)])[0]["arms"]
+
+
+def test_what_is_kept_names_no_folder_of_the_machine(tmp_path, monkeypatch):
+  """The run of a worktree, started as a module and by its absolute path, reported from the checkout."""
+  checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+  run = make_run(checkout / "runs/ring")
+  elsewhere.mkdir()
+  monkeypatch.chdir(elsewhere)
+  monkeypatch.setattr("sys.argv", [str(tmp_path / "gan_jax/__main__.py"), "run", f"--workdir={run}"])
+  write_json(run / "environment.json", rundir.environment(run))
+  monkeypatch.chdir(checkout)
+  kept = reports.report("runs/ring", "results/ring").parent
+  assert json.loads((kept / "environment.json").read_text())["command"] == "gan-jax run --workdir=runs/ring"
+  assert "- command: `gan-jax run --workdir=runs/ring`" in (kept / "report.md").read_text()
+  for file in kept.rglob("*.*"):
+    if file.suffix in (".json", ".md", ".csv", ".html"):
+      assert "elsewhere" not in file.read_text() and str(tmp_path) not in file.read_text(), file
+  environment = rundir.environment(run)
+  assert environment["folder"] == "../.."  # of the checkout itself, where it may be named
+  write_json(run / "environment.json", environment)
+  reports.report("runs/ring", "results/ring")
+  assert json.loads((kept / "environment.json").read_text())["folder"] == "../.."
 
 
 def test_what_a_report_keeps_is_read_again_and_grows(tmp_path):

@@ -108,7 +108,7 @@ def union(*tables: Values) -> Values:
 
 
 def _environments(run: Run) -> list[dict[str, Any]]:
-  own = {key: value for key, value in run.environment.items() if key != "further"}
+  own = {key: value for key, value in run.environment.items() if key not in ("further", "folder")}
   return [own, *run.environment.get("further", ())]
 
 

@@ -93,8 +93,10 @@ def _check_free(folder: Path, runs: Sequence[summaries.Run]) -> None:
 
 def keep(run: summaries.Run, folder: Path) -> None:
   """What beside summary.json is needed to read the folder again: see `report`."""
-  started = rundir.started_in(run.directory)
-  environment = {**run.environment, **({"folder": os.path.relpath(started, folder.resolve())} if started else {})}
+  environment, started = {**run.environment}, rundir.started_in(run.directory)
+  environment.pop("folder", None)
+  if started and folder.resolve().is_relative_to(started):  # elsewhere it would name folders of this machine
+    environment["folder"] = os.path.relpath(started, folder.resolve())
   for name, content in (("config", run.config), ("environment", environment), ("perfect", run.perfect), ("identities", run.identities)):
     rundir.write_json(folder / f"{name}.json", content)
   last = lambda arm: run.status.get(arm, {}).get("step") or run.config.get("config", {}).get("num_steps")

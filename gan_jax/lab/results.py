@@ -91,7 +91,7 @@ def read_run(directory: str | os.PathLike) -> Run:
   return Run(
     directory=directory,
     config=config,
-    environment=_read_json(directory / "environment.json"),
+    environment=_environment(directory),
     perfect=_numbers(directory / "perfect.json"),
     values=values,
     status=status,
@@ -100,6 +100,14 @@ def read_run(directory: str | os.PathLike) -> Run:
     identities=_read_json(directory / "identities.json"),
     derived=derived,
   )
+
+
+def _environment(directory: Path) -> dict[str, Any]:
+  """environment.json; a command that names this run by its absolute path names it as seen from here."""
+  environment = _read_json(directory / "environment.json")
+  if isinstance(command := environment.get("command"), str):
+    environment["command"] = command.replace(str(directory.resolve()), os.path.relpath(directory))
+  return environment
 
 
 def _of_summary(path: Path, values: Mapping[str, Values]) -> tuple[dict[str, dict[str, Any]], dict[str, Values]]:

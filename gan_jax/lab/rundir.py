@@ -193,7 +193,7 @@ def environment(directory: Path) -> dict[str, Any]:
 
   names = ("gan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "scikit-learn", "ml-collections")
   return {
-    "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    "command": " ".join([{"__main__.py": "gan-jax"}.get(Path(sys.argv[0]).name, Path(sys.argv[0]).name), *sys.argv[1:]]),
     "folder": os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(directory)),
     "versions": {name: metadata.version(name) for name in names},
     "python": platform.python_version(),
