@@ -237,7 +237,7 @@ SIBLINGS = {
   "batch_norm_generator": "batch_norm_discriminator",
   "extra_adam": "extragradient", "ema": "mgan", "maxout": "minibatch_stddev", "repeat": "simultaneous", "competitive": "symplectic",
 }  # fmt: skip
-# Rows that test_every_game.py has on shards, and test_devices.py with the slow tests only: every program costs seconds to compile.
+# Rows that test_every_game.py has on shards of one device; the others test_devices.py has on four. The rest are slow: every program costs seconds.
 ON_SHARDS = {
   *SIBLINGS, "ali", "mdgan", "gman", "symplectic", "lookahead", "mmd", "sinkhorn", "presgan", "adaptive", "imle",
   "ridge_leverage", "self_conditioned", "veegan", "d2gan", "convolutional", "cyclegan", "extragradient", "simultaneous", "shared_noise",

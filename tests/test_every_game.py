@@ -3,14 +3,20 @@
 import jax
 import numpy as np
 import pytest
-from games import ADAM, GAMES, SIBLINGS, agree, first_round, first_state, jit, points, run_key
+from games import ADAM, GAMES, ON_SHARDS, SIBLINGS, agree, first_round, first_state, jit, points, run_key
 from jax import lax
 
 from gan_jax import build
 from gan_jax.core import slices_per_round
 from gan_jax.lab.checkpoint import Checkpoints
 
-every_game = pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SIBLINGS else name for name in GAMES])
+
+def over(rows):
+  """The table, with all but `rows` among the slow tests."""
+  return pytest.mark.parametrize("name", [name if name in rows else pytest.param(name, marks=pytest.mark.slow) for name in GAMES])
+
+
+every_game = over(set(GAMES) - set(SIBLINGS))
 SHARDS = 4
 
 
@@ -62,9 +68,9 @@ def test_seeds_are_an_axis(name):
     agree(jax.tree.map(lambda x: x[seed], both), first_round(name, seed), rtol=3e-5)  # 1.8e-5 with jax 0.10.0, whose vmapped products sum otherwise
 
 
-@every_game
+@over(ON_SHARDS - set(SIBLINGS))
 def test_shards_are_the_whole_batch(name):
-  """vmap(axis_name) over shards of the batch, whose result holds for all shards (out_axes=None)."""
+  """vmap(axis_name) over shards of the batch, whose result holds for all shards (out_axes=None). test_devices.py has the other rows on devices."""
   step = build(GAMES[name](axis_name="devices")).step
   shards = {"image": points()["image"].reshape(SHARDS, -1, 2)}
   got = jit(jax.vmap(step, in_axes=(None, 0, None), out_axes=None, axis_name="devices"))(first_state(name), shards, run_key(0))
