@@ -10,7 +10,7 @@ The pictures of the course that this project follows. Every score is exact: a ve
   gan-jax run --config=experiments/triangles.py --workdir=runs/triangles               3 seeds, 5 arms: wants a GPU; with :32 or :128 at other sizes
   gan-jax run --config=experiments/triangles.py:32 --workdir=runs/triangles_32
   gan-jax run --config=experiments/triangles.py:128 --workdir=runs/triangles_128
-  gan-jax run --config=experiments/triangles.py:cpu --workdir=runs/triangles_cpu       16x16, 5 arms, 1 seed: 4 to 6 minutes each, wgan_gp four times that
+  gan-jax run --config=experiments/triangles.py:cpu --workdir=runs/triangles_cpu       16x16, 5 arms, 1 seed: 4 to 6 minutes each, wgan_gp 4 times
   gan-jax run --config=experiments/triangles.py:quick --workdir=runs/triangles_quick   the same for 400 rounds, 2 arms: two minutes, and blobs
 
 CPU tier: 16x16, large equilateral triangles in two colours on two plain ones; G 64-4x4, transposed convolutions 32, 3; D 32, 64; no normalisation;
