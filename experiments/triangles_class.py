@@ -63,7 +63,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config["num_steps"] = 400
     config["evaluation"] |= {"num_samples": 512, "every": 100}
   n, test = config["evaluation"]["num_samples"], {**config["data"], "split": "test"}
-  config["evaluation"]["metrics"] = {"triangle_scores": {"n": n}, "gan_train": {"reference": test, "n": n, "steps": 150 if arg == "quick" else 1400}}
+  learned = {"reference": test, "n": n, "steps": 150 if arg == "quick" else 1400}
+  config["evaluation"]["metrics"] = {"triangle_scores": {"n": n}, "gan_train": learned, "gan_test": learned}
   return ConfigDict(config, convert_dict=False)
 
 

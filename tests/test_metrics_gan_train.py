@@ -17,7 +17,7 @@ from gan_jax.data.base import LEVELS, take
 from gan_jax.data.classifier import taught
 from gan_jax.lab.synthesizing import synthesize
 from gan_jax.lab.translating import model
-from gan_jax.metrics import balancing, evaluate, gan_train, identities, perfect
+from gan_jax.metrics import balancing, evaluate, gan_test, gan_train, identities, perfect
 from gan_jax.metrics.base import context_of
 from gan_jax.metrics.gan_train import gap_closed, gap_interval, recall, withheld
 
@@ -39,9 +39,29 @@ def test_real_images_teach_and_wrong_names_do_not():
   assert score(images, classes) == 0
 
 
+def test_real_images_are_read_as_what_they_are_and_wrong_names_are_not():
+  """The other way round."""
+  digits = data.sklearn_digits(condition="label")
+  metric = {"gan_test": gan_test(reference=digits, n=N, steps=60)}
+  name = f"gan_test_ref_n{N}"
+  best = perfect(digits, N, distances=False, metrics=metric)[name]
+  assert 0.8 < best <= 1
+  drawn = digits.sample(jax.random.key(3), N)
+  images, classes = np.array(drawn["image"]), np.asarray(drawn["condition"])
+  score = lambda images, classes, metric=metric: evaluate(images, digits, distances=False, metrics=metric, conditions=classes)[0]
+  right = score(images, classes)[name]
+  assert right == pytest.approx(best, abs=0.05)
+  assert score(images, (classes + 1) % 10)[name] < 0.1
+  assert score(np.random.default_rng(0).uniform(-1, 1, images.shape), classes)[name] < 0.3
+  broken = np.where(np.arange(N)[:, None, None, None] % 2, images, np.nan)
+  assert score(broken, classes)[name] == pytest.approx(right / 2, abs=0.05)
+  assert score(np.full_like(images, np.nan), classes)[name] == 0
+
+
 def test_data_without_classes_are_refused():
-  with pytest.raises(ValueError, match="gan_train needs a class as the condition of data and reference alike; sklearn_digits has none"):
-    identities({"gan_train": gan_train(reference=data.sklearn_digits(condition="label"))}, data.sklearn_digits(), 5000)
+  for name, metric in (("gan_train", gan_train), ("gan_test", gan_test)):
+    with pytest.raises(ValueError, match=f"{name} needs a class as the condition of data and reference alike; sklearn_digits has none"):
+      identities({name: metric(reference=data.sklearn_digits(condition="label"))}, data.sklearn_digits(), 5000)
 
 
 def answers(of, source):

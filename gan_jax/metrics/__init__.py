@@ -24,7 +24,7 @@ from gan_jax.metrics.duplicates import birthday
 from gan_jax.metrics.evaluation import evaluate, identities, perfect
 from gan_jax.metrics.feature_distances import frechet, kernel_distance
 from gan_jax.metrics.features import classifier, pixels, random_conv
-from gan_jax.metrics.gan_train import balancing, gan_train
+from gan_jax.metrics.gan_train import balancing, gan_test, gan_train
 from gan_jax.metrics.inception_2015 import inception
 from gan_jax.metrics.monitor import kmeans_modes, monitor
 from gan_jax.metrics.neighbours import density_coverage, precision_recall
@@ -37,7 +37,7 @@ from gan_jax.metrics.triangle_scores import triangle_scores
 
 __all__ = [
   "answer_diversity", "balancing", "birthday", "caption_scores", "classifier", "confidence_sweep", "consistency", "density_coverage", "evaluate",
-  "frechet", "gan_train", "hole_error", "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb",
+  "frechet", "gan_test", "gan_train", "hole_error", "identities", "inception", "ivom", "kernel_distance", "kmeans_modes", "monitor", "ms_ssim", "ndb",
   "per_class", "perfect", "pixels", "precision_recall", "psnr", "random_conv", "ssim", "triangle_answers", "triangle_layers", "triangle_scores",
   "vendi",
 ]  # fmt: skip
