@@ -24,5 +24,9 @@ jax.config.update("jax_num_cpu_devices", 8)  # no XLA_FLAGS: subprocesses are no
 
 from hypothesis import settings  # noqa: E402
 
+from gan_jax.data.triangles import verifier  # noqa: E402
+
+verifier.CHUNK = 16  # images that are read at once, and padded to: tests read few
+
 settings.register_profile("repeatable", derandomize=True)  # a red run can be run again; HYPOTHESIS_PROFILE=default searches anew
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

@@ -27,6 +27,7 @@ TRAINED = {  # experiments on images -> the arm that is trained here
   "cifar10": "vanilla",
 }
 LIKE = {"smnist_h": "smnist_q", "mnist_u10": "mnist_u3"}  # the same programs but for sizes, so not compiled
+DEEPEST = {"smnist_r3"}
 # Half a minute of compilation each: traced, and with the slow tests trained.
 LARGE = ("smnist_dcgan", "smnist_r3", "mnist_u3", "fashion_mnist", "smnist_q", "cifar10")
 # A test set is as real as a training set and a sixth of its size; a classifier that reads most of it will do.
@@ -128,7 +129,7 @@ def test_the_tasks_run_end_to_end(name, tmp_path):
   assert all(np.isfinite(float(value)) for name, part in summary["arms"][arm].items() for value in part["values"] if name == "raw/finite")
 
 
-@pytest.mark.parametrize("name", [*(pytest.param(name, marks=pytest.mark.slow) for name in LIKE), *LARGE])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in {*LIKE, *DEEPEST} else name for name in (*LIKE, *LARGE)])
 def test_quick_forms_fit_real_data(name, request):
   quick(name, request)
 
