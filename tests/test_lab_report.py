@@ -500,6 +500,7 @@ def test_what_a_report_keeps_is_read_again_and_grows(tmp_path):
   assert grown["info"]["r1"]["relative_cost"] is None and grown["info"]["pacgan2"]["relative_cost"] == pytest.approx(1.5)
   assert grown["info"]["r1"]["test"]["raw"]["pairs"] == 5
   assert json.loads(table(kept, "environment.json"))["further"][0]["commit"] == "0123abc"
+  assert "There are no samples here of vanilla, pacgan2, unrolled5." in table(kept, "report.md")  # and no empty panels
   reports.report([kept, more], kept)
   grown = json.loads(table(kept, "summary.json"))
   assert grown["arms"]["pacgan2"]["raw/area_under_modes"]["seeds"] == list(range(10)) and grown["info"]["r1"]["missing_seeds"] == [5, 6, 7, 8, 9]

@@ -240,9 +240,12 @@ def _view(name: str, summary: Mapping[str, Any], run: summaries.Run, arm: str) -
 
 
 def _samples_figure(arms: Sequence[figures.ArmView], chosen: Mapping[str, int], data: Any) -> tuple[str, str, Any]:
-  samples = next((arm.samples for arm in arms if arm.samples is not None), None)
-  if samples is None:
+  without = [arm.name for arm in arms if arm.samples is None]
+  arms = [arm for arm in arms if arm.samples is not None]
+  if not arms:
     return "Samples", "", None
+  samples: Any = arms[0].samples
+  none = f" There are no samples here of {', '.join(without) if len(without) <= 6 else f'{len(without)} other arms'}." if without else ""
   points = samples.ndim == 3
   if points and samples.shape[-1] != 2:
     return "Samples", "", None
@@ -253,13 +256,13 @@ def _samples_figure(arms: Sequence[figures.ArmView], chosen: Mapping[str, int], 
     centers = modes.centers if modes is not None else None
     return (
       "Samples over the true centres",
-      f"Raw weights at the last round, the seed with the median number of modes, {most} samples a panel.",
+      f"Raw weights at the last round, the seed with the median number of modes, {most} samples a panel.{none}",
       sample_figures.scatter(arms, chosen, real=real, centers=centers, assign=modes.assign if modes is not None else None),
     )
   rows = " One row a class." if data is not None and _one_row_a_class(data) else ""
   return (
     "Samples",
-    f"Raw weights at the last round, the seed with the median number of modes.{rows}",
+    f"Raw weights at the last round, the seed with the median number of modes.{rows}{none}",
     sample_figures.image_grids(arms, chosen, real=real),
   )
 

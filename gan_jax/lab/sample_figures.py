@@ -26,11 +26,11 @@ def scatter(
   centers: np.ndarray | None,
   assign: Callable | None = None,
 ) -> Figure:
-  """Points [S, n, 2] of the chosen seed of each arm. Blue points are of high quality, orange ones between the modes.
+  """Points [S, n, 2] of the chosen seed of each arm, all of which have samples. Blue points are of high quality, orange ones between the modes.
 
   The panels share the frame of the real data; how many points lie outside it is written into the panel.
   """
-  points = {arm.name: _of_seed(arm, chosen).astype(float) for arm in arms if arm.samples is not None}
+  points = {arm.name: _of_seed(arm, chosen).astype(float) for arm in arms}
   several = None if centers is None or not np.ptp(centers, axis=0).any() else centers  # one place has no extent
   frame = next((part for part in (several, real) if part is not None), np.concatenate([*points.values()]))
   frame = frame[np.isfinite(frame).all(-1)]
@@ -43,9 +43,6 @@ def scatter(
       axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
     for ax, arm in zip(axes[real is not None :], arms, strict=True):
       title(ax, arm)
-      if arm.samples is None:
-        absent(ax)
-        continue
       outside = _points(ax, points[arm.name], centers, assign, middle, reach)
       note = f"seed {chosen[arm.name]}" + (f", {100 * outside:.3g} % outside" if outside > 0 else "")
       ax.text(0.5, -0.03, note, transform=ax.transAxes, ha="center", va="top", fontsize=7, color="#555555")
@@ -68,7 +65,7 @@ def scatter(
 
 
 def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.ndarray | None) -> Figure:
-  """Images [S, n, h, w, c] in [-1, 1] of the chosen seed of each arm, in rows of 8."""
+  """Images [S, n, h, w, c] in [-1, 1] of the chosen seed of each arm, all of which have samples, in rows of 8."""
   with rc_context(STYLE):
     figure, axes = panels(len(arms) + (real is not None), columns=4, share=False)
     if real is not None:
@@ -76,9 +73,6 @@ def image_grids(arms: Sequence[ArmView], chosen: Mapping[str, int], *, real: np.
       axes[0].set_title("real data", loc="left", fontsize=8.5, fontweight="bold", color=INK, pad=4)
     for ax, arm in zip(axes[real is not None :], arms, strict=True):
       title(ax, arm)
-      if arm.samples is None:
-        absent(ax)
-        continue
       _images(ax, _of_seed(arm, chosen))
       ax.text(
         0.5,
