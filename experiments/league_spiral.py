@@ -6,7 +6,7 @@ Name the arms of the question with `--arms=`: README.md beside this says which h
   gan-jax run --config=experiments/league_spiral.py --workdir=runs/league_spiral      10 seeds, 30,000 rounds, 83 arms: hours, arm by arm
   gan-jax run --config=experiments/league_spiral.py:quick --workdir=runs/league_spiral_quick    2 seeds, 300 rounds, 6 arms: to see that all works
   gan-jax run --config=experiments/league_spiral.py:tune --workdir=runs/league_spiral_tune    every method at 3 settings, on 3 seeds not reported
-  gan-jax run --config=experiments/league_spiral.py:tuned --workdir=runs/league_spiral_tuned    once results/ has the tuning: those at their best
+  gan-jax run --config=experiments/league_spiral.py:tuned --workdir=runs/league_spiral_tuned    at the best of three settings on league_ring.py
   gan-jax run --config=experiments/league_spiral.py:final --workdir=runs/league_spiral_final    30 other seeds; name the arms with --arms=
 """
 
@@ -22,4 +22,4 @@ ARMS = methods(adam=ring_alpha.ADAM, hidden=(200, 200), latent=2, batch=128, net
 def get_config(arg: str | None = None) -> ConfigDict:
   config = spiral.get_config()
   config.question = "What does every method do on a curve, each at its default?"
-  return league(config, ARMS, "league_spiral", arg)
+  return league(config, ARMS, "league_ring", arg)
