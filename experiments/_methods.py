@@ -67,8 +67,8 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
 
 def league(config: ConfigDict, arms: Mapping[str, Patch], tuned_on: str, form: str | None) -> ConfigDict:
   """A league's form: None, every method at its default; "tune", three settings of each, on seeds of their own and half the rounds; "tuned",
-  vanilla and each method whose best setting is not its default (mean modes at t = 1/4 in `results/TUNED_ON_tune/summary.json` beside this file: copy that
-  of your tuning run there; the form exists once it does); "final", all of these on 30 further seeds; "quick"."""
+  vanilla and each method whose best setting is not its default (mean modes at t = 1/4 in `results/TUNED_ON_tune/summary.json` beside this file, whose
+  settings' names are taken: copy that of your tuning run there; the form exists once it does); "final", all of these on 30 further seeds; "quick"."""
   chosen = Path(__file__).parent / "results" / f"{tuned_on}_tune" / "summary.json"
   with config.ignore_type():
     if form in ("tune", "tuned", "final"):

@@ -7,7 +7,7 @@ intervals (`all_modes_t1`, `no_modes_t1`): ten seeds leave an interval of half t
   gan-jax run --config=experiments/league_ring_alpha.py --workdir=runs/league_ring_alpha      50 seeds, 156,000 rounds, 83 arms: wants a GPU
   gan-jax run --config=experiments/league_ring_alpha.py:quick --workdir=runs/league_ring_alpha_quick    2 seeds, 300 rounds, 6 arms: to see it work
   gan-jax run --config=experiments/league_ring_alpha.py:tune --workdir=runs/league_ring_alpha_tune    3 settings each, on 3 seeds not reported
-  gan-jax run --config=experiments/league_ring_alpha.py:tuned --workdir=runs/league_ring_alpha_tuned    at the best of three settings on league_ring.py
+  gan-jax run --config=experiments/league_ring_alpha.py:tuned --workdir=runs/league_ring_alpha_tuned    at the best of three on league_ring.py
   gan-jax run --config=experiments/league_ring_alpha.py:final --workdir=runs/league_ring_alpha_final    30 other seeds; name the arms with --arms=
 """
 
